@@ -1,0 +1,9 @@
+/* clock.h: how long something took. */
+#ifndef SOSIE_BASE_CLOCK_H
+#define SOSIE_BASE_CLOCK_H
+
+/* Milliseconds on a clock that never goes back; only differences mean
+ * anything. */
+double sosie_clock_ms(void);
+
+#endif

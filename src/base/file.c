@@ -1,0 +1,317 @@
+/* file.c: whole files, in and out.
+ *
+ * A file is written beside its place, synced, renamed onto it, and the folder
+ * is synced: at every moment the old or the new one is there, whole. */
+#include "base/file.h"
+
+#include "base/size.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int call_open(const char *path, int flags, mode_t mode)
+{
+    return open(path, flags, mode);
+}
+
+struct sosie_file_ops sosie_file_ops = {call_open, write, fsync, rename};
+
+static enum sosie_status status_of(int code)
+{
+    return code == ENOENT || code == ENOTDIR ? SOSIE_NOT_FOUND
+           : code == ENOMEM                  ? SOSIE_NO_MEMORY
+                                             : SOSIE_IO;
+}
+
+static enum sosie_status fail_path(const char *path, struct sosie_error *err)
+{
+    return sosie_fail_errno(err, status_of(errno), "%s", path);
+}
+
+/* ---- in ------------------------------------------------------------------ */
+
+static enum sosie_status too_large(const char *name, size_t max_bytes,
+                                   struct sosie_error *err)
+{
+    return sosie_fail(err, SOSIE_TOO_LARGE, "%s: more than %zu bytes", name,
+                      max_bytes);
+}
+
+/* Room for at least one byte more than is used, and the final NUL. */
+static bool grow(unsigned char **bytes, size_t used, size_t *room)
+{
+    size_t wanted = *room ? *room : 16384;
+    unsigned char *more;
+    if (used + 1 < *room)
+        return true;
+    if (*room && !sosie_size_mul(*room, 2, &wanted))
+        return false;
+    more = realloc(*bytes, wanted);
+    if (!more)
+        return false;
+    *bytes = more;
+    *room = wanted;
+    return true;
+}
+
+enum sosie_status sosie_file_read_fd(int fd, const char *name, size_t max_bytes,
+                                     unsigned char **bytes, size_t *size,
+                                     struct sosie_error *err)
+{
+    unsigned char *buffer = NULL;
+    size_t used = 0, room = 0;
+    struct stat info;
+    enum sosie_status st = SOSIE_OK;
+
+    /* A size that is known saves the growing; a pipe has none. */
+    if (!fstat(fd, &info) && S_ISREG(info.st_mode) && info.st_size > 0) {
+        if ((uint64_t)info.st_size > max_bytes)
+            return too_large(name, max_bytes, err);
+        room = (size_t)info.st_size + 2;
+        buffer = malloc(room);
+        if (!buffer)
+            return sosie_fail(err, SOSIE_NO_MEMORY, "%s", name);
+    }
+    for (;;) {
+        ssize_t n;
+        if (!grow(&buffer, used, &room)) {
+            st = sosie_fail(err, SOSIE_NO_MEMORY, "%s", name);
+            goto out;
+        }
+        n = read(fd, buffer + used, room - used - 1);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            st = fail_path(name, err);
+            goto out;
+        }
+        if (!n)
+            break;
+        used += (size_t)n;
+        if (used > max_bytes) {
+            st = too_large(name, max_bytes, err);
+            goto out;
+        }
+    }
+    buffer[used] = 0;
+    *bytes = buffer;
+    *size = used;
+    buffer = NULL;
+out:
+    free(buffer);
+    return st;
+}
+
+static enum sosie_status open_regular(const char *path, int *fd,
+                                      struct stat *info,
+                                      struct sosie_error *err)
+{
+    int opened = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (opened < 0)
+        return fail_path(path, err);
+    if (fstat(opened, info) || !S_ISREG(info->st_mode)) {
+        close(opened);
+        return sosie_fail(err, SOSIE_BAD_INPUT, "%s: not a regular file", path);
+    }
+    *fd = opened;
+    return SOSIE_OK;
+}
+
+enum sosie_status sosie_file_read(const char *path, size_t max_bytes,
+                                  unsigned char **bytes, size_t *size,
+                                  struct sosie_error *err)
+{
+    struct stat info;
+    int fd;
+    enum sosie_status st = open_regular(path, &fd, &info, err);
+    if (st)
+        return st;
+    st = sosie_file_read_fd(fd, path, max_bytes, bytes, size, err);
+    close(fd);
+    return st;
+}
+
+enum sosie_status sosie_file_map(const char *path, const void **bytes,
+                                 size_t *size, struct sosie_error *err)
+{
+    struct stat info;
+    void *map = NULL;
+    int fd;
+    enum sosie_status st = open_regular(path, &fd, &info, err);
+    if (st)
+        return st;
+    if (info.st_size > 0) {
+        map = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (map == MAP_FAILED)
+            st = fail_path(path, err);
+    }
+    close(fd);
+    if (st)
+        return st;
+    *bytes = map;
+    *size = (size_t)info.st_size;
+    return SOSIE_OK;
+}
+
+void sosie_file_unmap(const void *bytes, size_t size)
+{
+    if (bytes)
+        munmap((void *)(uintptr_t)bytes, size);
+}
+
+/* ---- out ----------------------------------------------------------------- */
+
+static bool write_all(int fd, const struct sosie_span *span)
+{
+    const unsigned char *from = span->bytes;
+    size_t left = span->size;
+    while (left) {
+        ssize_t n = sosie_file_ops.write(fd, from, left);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return false;
+        from += n;
+        left -= (size_t)n;
+    }
+    return true;
+}
+
+static bool write_and_sync(const char *path, const struct sosie_span *spans,
+                           size_t n_spans)
+{
+    int fd = sosie_file_ops.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+                                 0644);
+    bool ok = fd >= 0;
+    for (size_t i = 0; ok && i < n_spans; i++)
+        ok = write_all(fd, &spans[i]);
+    ok = ok && !sosie_file_ops.sync(fd);
+    if (fd >= 0) {
+        int code = errno;
+        close(fd);
+        errno = code;
+    }
+    return ok;
+}
+
+/* Makes a rename last: the folder's entry must reach the disk too. */
+static bool sync_folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash == path ? strdup("/")
+                   : slash       ? strndup(path, (size_t)(slash - path))
+                                 : strdup(".");
+    int fd = -1;
+    bool ok;
+    if (folder)
+        fd = sosie_file_ops.open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    ok = fd >= 0 && !sosie_file_ops.sync(fd);
+    if (fd >= 0) {
+        int code = errno;
+        close(fd);
+        errno = code;
+    }
+    free(folder);
+    return ok;
+}
+
+enum sosie_status sosie_file_write(const char *path,
+                                   const struct sosie_span *spans,
+                                   size_t n_spans, struct sosie_error *err)
+{
+    enum sosie_status st = SOSIE_OK;
+    char *temporary = NULL;
+    if (asprintf(&temporary, "%s.tmp", path) < 0)
+        return sosie_fail(err, SOSIE_NO_MEMORY, "%s", path);
+    if (!write_and_sync(temporary, spans, n_spans) ||
+        sosie_file_ops.rename(temporary, path)) {
+        st = fail_path(path, err);
+        unlink(temporary);
+    } else if (!sync_folder_of(path)) {
+        st = fail_path(path, err);
+    }
+    free(temporary);
+    return st;
+}
+
+/* ---- folders and paths --------------------------------------------------- */
+
+enum sosie_status sosie_folder_make(const char *path, struct sosie_error *err)
+{
+    if (!mkdir(path, 0755) ||
+        (errno == EEXIST && sosie_path_kind(path) == SOSIE_PATH_FOLDER))
+        return SOSIE_OK;
+    return fail_path(path, err);
+}
+
+enum sosie_path_kind sosie_path_kind(const char *path)
+{
+    struct stat info;
+    if (stat(path, &info))
+        return SOSIE_PATH_NONE;
+    return S_ISDIR(info.st_mode) ? SOSIE_PATH_FOLDER : SOSIE_PATH_FILE;
+}
+
+bool sosie_path_is_beneath(const char *path)
+{
+    if (!*path || strchr(path, '\\'))
+        return false;
+    for (;;) {
+        size_t n = strcspn(path, "/");
+        if (n == 0 || (n == 1 && path[0] == '.') ||
+            (n == 2 && path[0] == '.' && path[1] == '.'))
+            return false;
+        if (!path[n])
+            return true;
+        path += n + 1;
+    }
+}
+
+static int open_beneath(const char *root, const char *path)
+{
+    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+    int folder = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC), fd, code;
+    if (folder < 0)
+        return -1;
+    do /* EAGAIN: a rename raced with the look-up; the kernel asks for a retry
+        */
+        fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof(how));
+    while (fd < 0 && (errno == EAGAIN || errno == EINTR));
+    code = errno;
+    close(folder);
+    errno = code;
+    return fd;
+}
+
+enum sosie_status sosie_file_open_beneath(const char *root, const char *path,
+                                          int *fd, size_t *size,
+                                          struct sosie_error *err)
+{
+    struct stat info;
+    int opened = -1;
+    if (sosie_path_is_beneath(path))
+        opened = open_beneath(root, path);
+    else
+        errno = ENOENT;
+    if (opened < 0 && errno != ENOENT && errno != ENOTDIR && errno != EXDEV &&
+        errno != ELOOP)
+        return sosie_fail_errno(err, SOSIE_IO, "%s", path);
+    if (opened < 0 || fstat(opened, &info) || !S_ISREG(info.st_mode)) {
+        if (opened >= 0)
+            close(opened);
+        return sosie_fail(err, SOSIE_NOT_FOUND, "%s: no such file", path);
+    }
+    *fd = opened;
+    *size = (size_t)info.st_size;
+    return SOSIE_OK;
+}
