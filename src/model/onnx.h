@@ -1,0 +1,39 @@
+/* onnx.h: an ONNX file as a graph, its named outputs, and its metadata.
+ *
+ * Opsets 7 to 21, float32, batch of any size. Files are hostile until read:
+ * names, order, element counts, types and shapes are checked, and anything the
+ * engine does not have is refused by name. */
+#ifndef SOSIE_MODEL_ONNX_H
+#define SOSIE_MODEL_ONNX_H
+
+#include "nn/graph.h"
+
+enum { SOSIE_OPSET_MIN = 7, SOSIE_OPSET_MAX = 21 };
+
+struct sosie_onnx_output {
+    const char *name;
+    sosie_value_id value;
+};
+
+struct sosie_onnx {
+    struct sosie_graph graph; /* with its inputs; who uses it picks outputs */
+    struct sosie_onnx_output *outputs; /* in the file's order */
+    size_t n_outputs;
+    struct Onnx__ModelProto *message; /* the file's content; constants of the
+                                         graph borrow their data from it */
+};
+
+/* Reads a file's bytes, which may go once it has returned.
+ * Errors: BAD_INPUT if it is not ONNX or contradicts itself, REFUSED for what
+ * is not supported, NO_MEMORY. */
+SOSIE_MUST_CHECK enum sosie_status sosie_onnx_read(const void *bytes,
+                                                   size_t size,
+                                                   struct sosie_onnx *onnx,
+                                                   struct sosie_error *err);
+/* An all-zero one is allowed. */
+void sosie_onnx_release(struct sosie_onnx *onnx);
+
+/* The value of a key of metadata_props, or NULL. */
+const char *sosie_onnx_metadata(const struct sosie_onnx *onnx, const char *key);
+
+#endif

@@ -1,0 +1,751 @@
+/* onednn_lower.c: from nodes to oneDNN's primitives.
+ *
+ * The nodes are walked in order. For each value it is known in which buffer and
+ * layout it stands. Convolutions choose the layout they are fastest in ("any");
+ * the other ops take their input as it comes. Where the two differ, a reorder
+ * is put in between; constants are packed once, at load. The network's input
+ * takes the layout that its first convolution wants, if strides can say it, so
+ * that most networks need no reorder at all.
+ *
+ * What oneDNN does not have runs in plain C, between two reorders. */
+#include "nn/onednn.h"
+
+#include <math.h>
+
+/* A value as it stands in memory. */
+struct tensor {
+    uint32_t buffer;
+    sosie_md md;  /* NULL: nowhere yet */
+    bool is_read; /* something relies on its layout */
+};
+
+struct arg {
+    int id; /* DNNL_ARG_SRC, ... */
+    struct tensor tensor;
+};
+
+struct lowering {
+    struct sosie_net *net;
+    struct sosie_arena *arena;
+    dnnl_engine_t engine;
+    struct tensor *tensors;     /* of each value */
+    dnnl_primitive_attr_t attr; /* scratchpad from the caller, no post-ops */
+    /* of the node at work; released after it */
+    size_t node;
+    dnnl_primitive_desc_t pd;
+    dnnl_primitive_attr_t conv_attr;
+    dnnl_post_ops_t posts;
+};
+
+/* ---- layouts ------------------------------------------------------------- */
+
+/* The sizes of a shape as oneDNN counts them: a scalar has one dimension. */
+static int dims_of(const struct sosie_shape *shape, dnnl_dims_t dims)
+{
+    dims[0] = 1;
+    for (size_t i = 0; i < shape->rank; i++)
+        dims[i] = (int64_t)shape->dims[i];
+    return shape->rank ? (int)shape->rank : 1;
+}
+
+static dnnl_status_t dense_md(struct sosie_arena *arena, int rank,
+                              const dnnl_dims_t dims, sosie_md *md)
+{
+    dnnl_dims_t strides;
+    int64_t stride = 1;
+    for (int i = rank; i-- > 0; stride *= dims[i])
+        strides[i] = stride;
+    return sosie_md_strided(arena, rank, dims, strides, md);
+}
+
+/* Row-major, as ONNX sees the tensor. */
+static dnnl_status_t plain_md(struct sosie_arena *arena,
+                              const struct sosie_shape *shape, sosie_md *md)
+{
+    dnnl_dims_t dims;
+    int rank = dims_of(shape, dims);
+    return dense_md(arena, rank, dims, md);
+}
+
+static dnnl_status_t any_md(struct sosie_arena *arena,
+                            const struct sosie_shape *shape, sosie_md *md)
+{
+    dnnl_dims_t dims;
+    int rank = dims_of(shape, dims);
+    return sosie_md_any(arena, rank, dims, md);
+}
+
+/* True if the elements stand in the same places: strides along dimensions of
+ * size 1 do not matter. */
+static bool same_places(sosie_md a, sosie_md b)
+{
+    dnnl_dims_t a_dims, a_strides, b_dims, b_strides;
+    int a_rank, b_rank;
+
+    if (sosie_md_equal(a, b))
+        return true;
+    if (!sosie_md_strides(a, &a_rank, a_dims, a_strides) ||
+        !sosie_md_strides(b, &b_rank, b_dims, b_strides) || a_rank != b_rank)
+        return false;
+    for (int i = 0; i < a_rank; i++)
+        if (a_dims[i] != b_dims[i] ||
+            (a_dims[i] > 1 && a_strides[i] != b_strides[i]))
+            return false;
+    return true;
+}
+
+/* ---- tensors and steps --------------------------------------------------- */
+
+static const struct sosie_shape *shape_of(const struct lowering *lo,
+                                          sosie_value_id id)
+{
+    return &lo->net->graph.values[id].shape;
+}
+
+static enum sosie_status new_tensor(struct lowering *lo, sosie_md md,
+                                    struct tensor *tensor,
+                                    struct sosie_error *err)
+{
+    tensor->md = md;
+    return sosie_net_add_buffer(lo->net, sosie_md_size(md), SOSIE_NO_VALUE,
+                                NULL, &tensor->buffer, err);
+}
+
+/* A constant, whose elements stand as `from` says, packed as `to` says. */
+static enum sosie_status packed(struct lowering *lo, sosie_value_id id,
+                                sosie_md from, sosie_md to,
+                                struct tensor *tensor, struct sosie_error *err)
+{
+    struct sosie_onednn_packing *packing =
+        sosie_arena_alloc(lo->arena, 1, sizeof(*packing));
+    if (!packing)
+        return sosie_fail(err, SOSIE_NO_MEMORY, "the network's weights");
+    *packing = (struct sosie_onednn_packing){from, to, same_places(from, to)};
+    tensor->md = to;
+    return sosie_net_add_buffer(lo->net, sosie_md_size(to), id, packing,
+                                &tensor->buffer, err);
+}
+
+/* Adds a step that runs `pd` on `args`, and room for its scratchpad. */
+static enum sosie_status emit(struct lowering *lo,
+                              const_dnnl_primitive_desc_t pd,
+                              const struct arg *args, size_t n_args,
+                              struct sosie_error *err)
+{
+    struct sosie_step step = {.node = lo->node, .n_args = n_args};
+    struct sosie_onednn_code *code =
+        sosie_arena_alloc(lo->arena, 1, sizeof(*code));
+    struct arg scratch = {.id = DNNL_ARG_SCRATCHPAD};
+    dnnl_status_t dnn = dnnl_out_of_memory;
+    enum sosie_status st = SOSIE_OK;
+
+    step.implementation =
+        sosie_arena_strdup(lo->arena, sosie_pd_implementation(pd));
+    if (code && step.implementation)
+        dnn = sosie_pd_md(lo->arena, pd, dnnl_query_scratchpad_md,
+                          &scratch.tensor.md);
+    if (!dnn)
+        dnn = dnnl_primitive_create(&code->primitive, pd);
+    if (dnn)
+        return sosie_onednn_fail(err, dnn, "making a primitive");
+
+    for (size_t i = 0; i < n_args; i++) {
+        step.args[i] = args[i].tensor.buffer;
+        code->args[i].id = args[i].id;
+        code->args[i].md = args[i].tensor.md;
+    }
+    if (sosie_md_size(scratch.tensor.md)) {
+        st = new_tensor(lo, scratch.tensor.md, &scratch.tensor, err);
+        step.args[step.n_args] = scratch.tensor.buffer;
+        code->args[step.n_args].id = scratch.id;
+        code->args[step.n_args++].md = scratch.tensor.md;
+    }
+    step.code = code;
+    if (!st)
+        st = sosie_net_add_step(lo->net, &step, err);
+    if (st)
+        dnnl_primitive_destroy(code->primitive);
+    return st;
+}
+
+static enum sosie_status reorder(struct lowering *lo, struct tensor from,
+                                 sosie_md md, struct tensor *to,
+                                 struct sosie_error *err)
+{
+    dnnl_primitive_desc_t pd;
+    enum sosie_status st;
+    dnnl_status_t dnn =
+        sosie_reorder_pd(lo->engine, from.md, md, lo->attr, &pd);
+    if (dnn)
+        return sosie_onednn_fail(err, dnn, "reorder");
+    st = new_tensor(lo, md, to, err);
+    if (!st) {
+        struct arg args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, *to}};
+        st = emit(lo, pd, args, 2, err);
+    }
+    dnnl_primitive_desc_destroy(pd);
+    return st;
+}
+
+/* If the value is an input of the network that nothing has read yet, and
+ * strides can say `md`, the caller is asked to fill it in that layout. */
+static bool adopt_layout(struct lowering *lo, sosie_value_id id, sosie_md md)
+{
+    struct sosie_net *net = lo->net;
+    struct tensor *tensor = &lo->tensors[id];
+    dnnl_dims_t dims, strides;
+    int rank;
+    for (size_t k = 0; k < net->graph.n_inputs; k++) {
+        if (net->graph.inputs[k] != id || tensor->is_read ||
+            sosie_md_size(md) != sosie_md_size(tensor->md) ||
+            !sosie_md_strides(md, &rank, dims, strides))
+            continue;
+        tensor->md = md;
+        for (size_t d = 0; d < shape_of(lo, id)->rank; d++)
+            net->input_strides[k][d] = (size_t)strides[d];
+        return true;
+    }
+    return false;
+}
+
+/* A value in the layout `md`, moved there if it stands in another. */
+static enum sosie_status in_layout(struct lowering *lo, sosie_value_id id,
+                                   sosie_md md, struct tensor *tensor,
+                                   struct sosie_error *err)
+{
+    const struct sosie_value *value = &lo->net->graph.values[id];
+    bool stays;
+    if (value->data) {
+        sosie_md plain;
+        dnnl_status_t dnn = plain_md(lo->arena, &value->shape, &plain);
+        return dnn ? sosie_onednn_fail(err, dnn, "a constant's layout")
+                   : packed(lo, id, plain, md, tensor, err);
+    }
+    stays = same_places(lo->tensors[id].md, md) || adopt_layout(lo, id, md);
+    lo->tensors[id].is_read = true;
+    if (!stays)
+        return reorder(lo, lo->tensors[id], md, tensor, err);
+    *tensor = (struct tensor){.buffer = lo->tensors[id].buffer, .md = md};
+    return SOSIE_OK;
+}
+
+/* A value, row-major. */
+static enum sosie_status in_plain(struct lowering *lo, sosie_value_id id,
+                                  struct tensor *tensor,
+                                  struct sosie_error *err)
+{
+    sosie_md md;
+    dnnl_status_t dnn = plain_md(lo->arena, shape_of(lo, id), &md);
+    return dnn ? sosie_onednn_fail(err, dnn, "a tensor's layout")
+               : in_layout(lo, id, md, tensor, err);
+}
+
+/* A value in the layout it stands in. */
+static enum sosie_status as_it_is(struct lowering *lo, sosie_value_id id,
+                                  struct tensor *tensor,
+                                  struct sosie_error *err)
+{
+    if (!lo->tensors[id].md)
+        return in_plain(lo, id, tensor, err); /* a constant */
+    lo->tensors[id].is_read = true;
+    *tensor = lo->tensors[id];
+    return SOSIE_OK;
+}
+
+/* ---- ops ----------------------------------------------------------------- */
+
+/* Each adds the steps of one node and notes where its output stands. */
+typedef enum sosie_status lower_op(struct lowering *lo,
+                                   const struct sosie_node *node,
+                                   struct sosie_error *err);
+
+/* In plain C. */
+static enum sosie_status lower_plain(struct lowering *lo,
+                                     const struct sosie_node *node,
+                                     struct sosie_error *err)
+{
+    struct sosie_step step = {.node = lo->node, .implementation = "plain"};
+    struct tensor *out = &lo->tensors[node->output];
+    enum sosie_status st = SOSIE_OK;
+    sosie_md md;
+    dnnl_status_t dnn = plain_md(lo->arena, shape_of(lo, node->output), &md);
+
+    for (size_t k = 0; k < node->n_inputs && !st; k++) {
+        struct tensor tensor = {.buffer = SOSIE_NO_BUFFER};
+        if (node->inputs[k] != SOSIE_NO_VALUE)
+            st = in_plain(lo, node->inputs[k], &tensor, err);
+        step.args[step.n_args++] = tensor.buffer;
+    }
+    if (dnn)
+        return sosie_onednn_fail(err, dnn, "a tensor's layout");
+    if (!st)
+        st = new_tensor(lo, md, out, err);
+    step.args[step.n_args++] = out->buffer;
+    return st ? st : sosie_net_add_step(lo->net, &step, err);
+}
+
+/* `pd` could not be made: if oneDNN just does not have it, plain C does. */
+static enum sosie_status without_pd(struct lowering *lo,
+                                    const struct sosie_node *node,
+                                    dnnl_status_t dnn, struct sosie_error *err)
+{
+    if (dnn == dnnl_unimplemented || dnn == dnnl_invalid_arguments)
+        return lower_plain(lo, node, err);
+    return sosie_onednn_fail(err, dnn, "making a primitive descriptor");
+}
+
+/* The input's elements in another shape. */
+static enum sosie_status lower_view(struct lowering *lo,
+                                    const struct sosie_node *node,
+                                    struct sosie_error *err)
+{
+    struct tensor in;
+    enum sosie_status st = in_plain(lo, node->inputs[0], &in, err);
+    dnnl_status_t dnn;
+    if (st)
+        return st;
+    lo->tensors[node->output].buffer = in.buffer;
+    dnn = plain_md(lo->arena, shape_of(lo, node->output),
+                   &lo->tensors[node->output].md);
+    return dnn ? sosie_onednn_fail(err, dnn, "a tensor's layout") : SOSIE_OK;
+}
+
+/* An op with one input and nothing else, whose output stands as `md` says. */
+static enum sosie_status lower_unary(struct lowering *lo,
+                                     const struct sosie_node *node,
+                                     struct tensor in, sosie_md md,
+                                     struct sosie_error *err)
+{
+    struct tensor *out = &lo->tensors[node->output];
+    enum sosie_status st = new_tensor(lo, md, out, err);
+    struct arg args[] = {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, *out}};
+    return st ? st : emit(lo, lo->pd, args, 2, err);
+}
+
+static enum sosie_status lower_clip(struct lowering *lo,
+                                    const struct sosie_node *node,
+                                    struct sosie_error *err)
+{
+    struct tensor in;
+    dnnl_status_t dnn;
+    enum sosie_status st = as_it_is(lo, node->inputs[0], &in, err);
+    if (st)
+        return st;
+    if (node->op == SOSIE_OP_RELU)
+        dnn = sosie_relu_pd(lo->engine, in.md, lo->attr, &lo->pd);
+    else
+        dnn = sosie_clip_pd(lo->engine, in.md, node->clip.low, node->clip.high,
+                            lo->attr, &lo->pd);
+    return dnn ? without_pd(lo, node, dnn, err)
+               : lower_unary(lo, node, in, in.md, err);
+}
+
+static enum sosie_status lower_pool(struct lowering *lo,
+                                    const struct sosie_node *node,
+                                    struct sosie_error *err)
+{
+    const struct sosie_shape *shape = shape_of(lo, node->inputs[0]);
+    dnnl_dims_t kernel = {(int64_t)shape->dims[2], (int64_t)shape->dims[3]};
+    struct tensor in;
+    sosie_md md;
+    dnnl_status_t dnn;
+    enum sosie_status st;
+    if (shape->rank != 4)
+        return lower_plain(lo, node, err);
+    st = as_it_is(lo, node->inputs[0], &in, err);
+    if (st)
+        return st;
+    dnn = any_md(lo->arena, shape_of(lo, node->output), &md);
+    if (!dnn)
+        dnn = sosie_average_pool_pd(lo->engine, in.md, md, kernel, lo->attr,
+                                    &lo->pd);
+    if (!dnn)
+        dnn = sosie_pd_md(lo->arena, lo->pd, dnnl_query_dst_md, &md);
+    return dnn ? without_pd(lo, node, dnn, err)
+               : lower_unary(lo, node, in, md, err);
+}
+
+static enum sosie_status lower_softmax(struct lowering *lo,
+                                       const struct sosie_node *node,
+                                       struct sosie_error *err)
+{
+    struct sosie_softmax_sizes s =
+        sosie_softmax_sizes(&node->softmax, shape_of(lo, node->output));
+    dnnl_dims_t dims = {(int64_t)s.outer, (int64_t)s.length, (int64_t)s.inner};
+    struct tensor in;
+    sosie_md md, plain;
+    enum sosie_status st = in_plain(lo, node->inputs[0], &in, err);
+    dnnl_status_t dnn;
+    if (st)
+        return st;
+    plain = in.md;
+    dnn = dense_md(lo->arena, 3, dims, &md);
+    if (!dnn)
+        dnn = sosie_softmax_pd(lo->engine, md, 1, lo->attr, &lo->pd);
+    if (dnn)
+        return without_pd(lo, node, dnn, err);
+    in.md = md;
+    st = lower_unary(lo, node, in, md, err);
+    lo->tensors[node->output].md = plain;
+    return st;
+}
+
+static enum sosie_status lower_batch_norm(struct lowering *lo,
+                                          const struct sosie_node *node,
+                                          struct sosie_error *err)
+{
+    static const int ids[] = {DNNL_ARG_SRC, DNNL_ARG_SCALE, DNNL_ARG_SHIFT,
+                              DNNL_ARG_MEAN, DNNL_ARG_VARIANCE};
+    struct tensor *out = &lo->tensors[node->output];
+    struct arg args[6];
+    enum sosie_status st = SOSIE_OK;
+    dnnl_status_t dnn;
+
+    for (size_t k = 0; k < 5 && !st; k++) {
+        args[k].id = ids[k];
+        st = as_it_is(lo, node->inputs[k], &args[k].tensor, err);
+    }
+    if (st)
+        return st;
+    dnn = sosie_batch_norm_pd(lo->engine, args[0].tensor.md, node->epsilon,
+                              lo->attr, &lo->pd);
+    if (dnn)
+        return without_pd(lo, node, dnn, err);
+    st = new_tensor(lo, args[0].tensor.md, out, err);
+    args[5] = (struct arg){DNNL_ARG_DST, *out};
+    return st ? st : emit(lo, lo->pd, args, 6, err);
+}
+
+/* oneDNN repeats only its second operand. If the first has the sum's shape,
+ * and the second fewer dimensions, that one gets leading ones. */
+static enum sosie_status lower_add(struct lowering *lo,
+                                   const struct sosie_node *node,
+                                   struct sosie_error *err)
+{
+    const struct sosie_shape *shape = shape_of(lo, node->output), *small;
+    bool swap = !sosie_shape_equal(shape_of(lo, node->inputs[0]), shape);
+    sosie_value_id first = node->inputs[swap], second = node->inputs[!swap];
+    struct sosie_shape wide = {shape->rank, {0}};
+    struct tensor a, b, *out = &lo->tensors[node->output];
+    enum sosie_status st;
+    dnnl_status_t dnn = dnnl_success;
+
+    small = shape_of(lo, second);
+    if (!sosie_shape_equal(shape_of(lo, first), shape))
+        return lower_plain(lo, node, err);
+    st = as_it_is(lo, first, &a, err);
+    if (st)
+        return st;
+    if (sosie_shape_equal(small, shape)) {
+        st = in_layout(lo, second, a.md, &b, err);
+    } else {
+        for (size_t i = 0; i < wide.rank; i++)
+            wide.dims[i] = i + small->rank < wide.rank
+                               ? 1
+                               : small->dims[i + small->rank - wide.rank];
+        st = in_plain(lo, second, &b, err);
+        dnn = plain_md(lo->arena, &wide, &b.md);
+    }
+    if (st)
+        return st;
+    if (!dnn)
+        dnn = sosie_add_pd(lo->engine, a.md, b.md, a.md, lo->attr, &lo->pd);
+    if (dnn)
+        return without_pd(lo, node, dnn, err);
+    st = new_tensor(lo, a.md, out, err);
+    if (!st) {
+        struct arg args[] = {
+            {DNNL_ARG_SRC_0, a}, {DNNL_ARG_SRC_1, b}, {DNNL_ARG_DST, *out}};
+        st = emit(lo, lo->pd, args, 3, err);
+    }
+    return st;
+}
+
+static bool is_one(float x)
+{
+    return !(x < 1.0F || x > 1.0F);
+}
+
+/* True if it is x * W + bias with constant W and one bias a column, as the
+ * passes leave most Gemms. */
+static bool is_inner_product(const struct sosie_graph *graph,
+                             const struct sosie_node *node)
+{
+    const struct sosie_value *b = sosie_node_input(graph, node, SOSIE_GEMM_B);
+    const struct sosie_value *c = sosie_node_input(graph, node, SOSIE_GEMM_C);
+    return !node->gemm.trans_a && b->data && is_one(node->gemm.alpha) &&
+           (!c || (c->data && c->shape.rank == 1 && is_one(node->gemm.beta)));
+}
+
+static enum sosie_status lower_gemm(struct lowering *lo,
+                                    const struct sosie_node *node,
+                                    struct sosie_error *err)
+{
+    const struct sosie_graph *graph = &lo->net->graph;
+    const struct sosie_shape *shape = shape_of(lo, node->output);
+    bool has_bias = sosie_node_input(graph, node, SOSIE_GEMM_C) != NULL;
+    int64_t inner = (int64_t)shape_of(lo, node->inputs[0])->dims[1];
+    int64_t columns = (int64_t)shape->dims[1];
+    dnnl_dims_t dims = {columns, inner};
+    dnnl_dims_t as_given = {inner, 1}, transposed = {1, columns};
+    struct tensor x, w, bias = {0}, *out = &lo->tensors[node->output];
+    sosie_md given, any, dst;
+    enum sosie_status st;
+    dnnl_status_t dnn;
+
+    if (!is_inner_product(graph, node))
+        return lower_plain(lo, node, err);
+    st = in_plain(lo, node->inputs[SOSIE_GEMM_A], &x, err);
+    if (!st && has_bias)
+        st = in_plain(lo, node->inputs[SOSIE_GEMM_C], &bias, err);
+    if (st)
+        return st;
+    dnn = sosie_md_strided(lo->arena, 2, dims,
+                           node->gemm.trans_b ? as_given : transposed, &given);
+    if (!dnn)
+        dnn = sosie_md_any(lo->arena, 2, dims, &any);
+    if (!dnn)
+        dnn = plain_md(lo->arena, shape, &dst);
+    if (!dnn)
+        dnn = sosie_inner_product_pd(lo->engine, x.md, any, bias.md, dst,
+                                     lo->attr, &lo->pd);
+    if (!dnn)
+        dnn = sosie_pd_md(lo->arena, lo->pd, dnnl_query_weights_md, &any);
+    if (dnn)
+        return without_pd(lo, node, dnn, err);
+    st = packed(lo, node->inputs[SOSIE_GEMM_B], given, any, &w, err);
+    if (!st)
+        st = new_tensor(lo, dst, out, err);
+    if (!st) {
+        struct arg args[] = {{DNNL_ARG_SRC, x},
+                             {DNNL_ARG_WEIGHTS, w},
+                             {DNNL_ARG_DST, *out},
+                             {DNNL_ARG_BIAS, bias}};
+        st = emit(lo, lo->pd, args, has_bias ? 4 : 3, err);
+    }
+    return st;
+}
+
+/* ---- Conv ---------------------------------------------------------------- */
+
+/* Fills lo->conv_attr from the node's post-ops. */
+static dnnl_status_t conv_posts(struct lowering *lo,
+                                const struct sosie_node *node)
+{
+    dnnl_status_t dnn = dnnl_primitive_attr_clone(&lo->conv_attr, lo->attr);
+    if (!dnn)
+        dnn = dnnl_post_ops_create(&lo->posts);
+    for (size_t p = 0; p < node->n_posts && !dnn; p++) {
+        const struct sosie_range *range = &node->posts[p].range;
+        if (node->posts[p].kind == SOSIE_POST_ADD)
+            dnn = sosie_post_sum(lo->posts);
+        else if (isinf(range->high) && fpclassify(range->low) == FP_ZERO)
+            dnn = sosie_post_relu(lo->posts);
+        else
+            dnn = sosie_post_clip(lo->posts, range->low, range->high);
+    }
+    return dnn ? dnn
+               : dnnl_primitive_attr_set_post_ops(lo->conv_attr, lo->posts);
+}
+
+/* False where a window may lie wholly in the padding, which not all of
+ * oneDNN's kernels foresee. */
+static bool conv_window(const struct sosie_conv *conv,
+                        struct sosie_conv_window *window)
+{
+    for (size_t i = 0; i < 2; i++) {
+        size_t reach = (conv->kernel[i] - 1) * conv->dilations[i] + 1;
+        window->strides[i] = (int64_t)conv->strides[i];
+        window->dilations[i] = (int64_t)conv->dilations[i];
+        window->pads_begin[i] = (int64_t)conv->pads[i];
+        window->pads_end[i] = (int64_t)conv->pads[i + 2];
+        if (conv->pads[i] >= reach || conv->pads[i + 2] >= reach)
+            return false;
+    }
+    return true;
+}
+
+/* The layouts of a convolution: as given for weights, as chosen for all. */
+struct conv_layouts {
+    sosie_md given, src, weights, dst;
+};
+
+/* Makes lo->pd with free choice of layouts and tells what it chose. Weights of
+ * groups have a dimension more in oneDNN: group, filters / group, ... */
+static dnnl_status_t choose_conv(struct lowering *lo,
+                                 const struct sosie_node *node, sosie_md bias,
+                                 const struct sosie_conv_window *window,
+                                 struct conv_layouts *layouts)
+{
+    const struct sosie_shape *w = shape_of(lo, node->inputs[SOSIE_CONV_W]);
+    const struct sosie_shape *x = shape_of(lo, node->inputs[SOSIE_CONV_X]);
+    int64_t group = (int64_t)node->conv.group;
+    dnnl_dims_t dims = {0};
+    int rank = 0;
+    sosie_md src, weights, dst;
+    dnnl_status_t dnn;
+
+    if (group > 1)
+        dims[rank++] = group;
+    for (size_t i = 0; i < 4; i++)
+        dims[rank++] = (int64_t)w->dims[i];
+    dims[rank - 4] /= group;
+    if ((dnn = dense_md(lo->arena, rank, dims, &layouts->given)) ||
+        (dnn = sosie_md_any(lo->arena, rank, dims, &weights)) ||
+        (dnn = any_md(lo->arena, x, &src)) ||
+        (dnn = any_md(lo->arena, shape_of(lo, node->output), &dst)) ||
+        (dnn = conv_posts(lo, node)) ||
+        (dnn = sosie_conv_pd(lo->engine, src, weights, bias, dst, window,
+                             lo->conv_attr, &lo->pd)))
+        return dnn;
+    if ((dnn = sosie_pd_md(lo->arena, lo->pd, dnnl_query_src_md,
+                           &layouts->src)) ||
+        (dnn = sosie_pd_md(lo->arena, lo->pd, dnnl_query_weights_md,
+                           &layouts->weights)))
+        return dnn;
+    return sosie_pd_md(lo->arena, lo->pd, dnnl_query_dst_md, &layouts->dst);
+}
+
+/* A sum is written over the residual, so the output takes its buffer (or that
+ * of its copy in the right layout); otherwise it gets a new one. */
+static enum sosie_status conv_output(struct lowering *lo,
+                                     const struct sosie_node *node, sosie_md md,
+                                     struct sosie_error *err)
+{
+    struct tensor *out = &lo->tensors[node->output];
+    if (node->n_inputs > SOSIE_CONV_RESIDUAL)
+        return in_layout(lo, node->inputs[SOSIE_CONV_RESIDUAL], md, out, err);
+    return new_tensor(lo, md, out, err);
+}
+
+static enum sosie_status lower_conv(struct lowering *lo,
+                                    const struct sosie_node *node,
+                                    struct sosie_error *err)
+{
+    const struct sosie_graph *graph = &lo->net->graph;
+    bool has_bias = sosie_node_input(graph, node, SOSIE_CONV_B) != NULL;
+    struct sosie_conv_window window;
+    struct conv_layouts layouts;
+    struct tensor x, w, bias = {0};
+    enum sosie_status st = SOSIE_OK;
+    dnnl_status_t dnn;
+
+    if (!conv_window(&node->conv, &window))
+        return lower_plain(lo, node, err);
+    if (has_bias)
+        st = in_plain(lo, node->inputs[SOSIE_CONV_B], &bias, err);
+    if (st)
+        return st;
+    dnn = choose_conv(lo, node, bias.md, &window, &layouts);
+    if (dnn)
+        return without_pd(lo, node, dnn, err);
+    st = in_layout(lo, node->inputs[SOSIE_CONV_X], layouts.src, &x, err);
+    if (!st)
+        st = packed(lo, node->inputs[SOSIE_CONV_W], layouts.given,
+                    layouts.weights, &w, err);
+    if (!st)
+        st = conv_output(lo, node, layouts.dst, err);
+    if (!st) {
+        struct arg args[] = {{DNNL_ARG_SRC, x},
+                             {DNNL_ARG_WEIGHTS, w},
+                             {DNNL_ARG_DST, lo->tensors[node->output]},
+                             {DNNL_ARG_BIAS, bias}};
+        st = emit(lo, lo->pd, args, has_bias ? 4 : 3, err);
+    }
+    return st;
+}
+
+/* ---- lowering ------------------------------------------------------------ */
+
+static enum sosie_status lower_node(struct lowering *lo,
+                                    struct sosie_error *err)
+{
+    static lower_op *const ops[SOSIE_N_OPS] = {
+        [SOSIE_OP_ADD] = lower_add,
+        [SOSIE_OP_BATCH_NORM] = lower_batch_norm,
+        [SOSIE_OP_CLIP] = lower_clip,
+        [SOSIE_OP_CONV] = lower_conv,
+        [SOSIE_OP_FLATTEN] = lower_view,
+        [SOSIE_OP_GEMM] = lower_gemm,
+        [SOSIE_OP_GLOBAL_AVERAGE_POOL] = lower_pool,
+        [SOSIE_OP_IDENTITY] = lower_view,
+        [SOSIE_OP_RELU] = lower_clip,
+        [SOSIE_OP_RESHAPE] = lower_view,
+        [SOSIE_OP_SOFTMAX] = lower_softmax,
+    };
+    const struct sosie_node *node = &lo->net->graph.nodes[lo->node];
+    enum sosie_status st = ops[node->op](lo, node, err);
+    if (st)
+        sosie_error_prefix(err, "node '%.80s' (%s)", node->name,
+                           sosie_op_name(node->op));
+    dnnl_primitive_desc_destroy(lo->pd);
+    dnnl_primitive_attr_destroy(lo->conv_attr);
+    dnnl_post_ops_destroy(lo->posts);
+    lo->pd = NULL;
+    lo->conv_attr = NULL;
+    lo->posts = NULL;
+    return st;
+}
+
+static enum sosie_status lower_inputs(struct lowering *lo,
+                                      struct sosie_error *err)
+{
+    struct sosie_net *net = lo->net;
+    enum sosie_status st = SOSIE_OK;
+    for (size_t k = 0; k < net->graph.n_inputs && !st; k++) {
+        sosie_value_id id = net->graph.inputs[k];
+        const struct sosie_shape *shape = shape_of(lo, id);
+        sosie_md md;
+        dnnl_status_t dnn = plain_md(lo->arena, shape, &md);
+        if (dnn)
+            return sosie_onednn_fail(err, dnn, "the input's layout");
+        st = new_tensor(lo, md, &lo->tensors[id], err);
+        net->inputs[k] = lo->tensors[id].buffer;
+        for (size_t d = 0; d < shape->rank; d++)
+            net->input_strides[k][d] =
+                sosie_shape_product(shape, d + 1, shape->rank);
+    }
+    return st;
+}
+
+/* Callers read outputs row-major. */
+static enum sosie_status lower_outputs(struct lowering *lo,
+                                       struct sosie_error *err)
+{
+    const struct sosie_graph *graph = &lo->net->graph;
+    enum sosie_status st = SOSIE_OK;
+    for (size_t k = 0; k < graph->n_outputs && !st; k++) {
+        struct tensor tensor = {0};
+        for (size_t i = 0; i < graph->n_nodes; i++)
+            if (graph->nodes[i].output == graph->outputs[k])
+                lo->node = i; /* a reorder belongs to what made the output */
+        st = in_plain(lo, graph->outputs[k], &tensor, err);
+        lo->net->outputs[k] = tensor.buffer;
+    }
+    return st;
+}
+
+enum sosie_status sosie_onednn_lower(struct sosie_net *net,
+                                     struct sosie_error *err)
+{
+    const struct sosie_onednn *backend = net->backend;
+    struct lowering lo = {
+        .net = net, .arena = &net->graph.arena, .engine = backend->engine};
+    enum sosie_status st = SOSIE_OK;
+    dnnl_status_t dnn = dnnl_out_of_memory;
+
+    lo.tensors =
+        sosie_arena_alloc(lo.arena, net->graph.n_values, sizeof(*lo.tensors));
+    if (lo.tensors)
+        dnn = dnnl_primitive_attr_create(&lo.attr);
+    if (!dnn)
+        dnn = dnnl_primitive_attr_set_scratchpad_mode(
+            lo.attr, dnnl_scratchpad_mode_user);
+    st = dnn ? sosie_onednn_fail(err, dnn, "starting") : lower_inputs(&lo, err);
+    for (; lo.node < net->graph.n_nodes && !st; lo.node++)
+        st = lower_node(&lo, err);
+    if (!st)
+        st = lower_outputs(&lo, err);
+    dnnl_primitive_attr_destroy(lo.attr);
+    return st;
+}
