@@ -1,0 +1,141 @@
+/* fit.c: antialiased resize to the network's input.
+ *
+ * A separable triangle filter whose support grows with the reduction, as in
+ * Pillow's BILINEAR. Rows are mixed first, in float, for one row of the result
+ * at a time; then its columns. Mixing rows runs over whole rows and is left to
+ * the compiler's vectors. */
+#include "image/image.h"
+
+#include "base/size.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How one side is resized: result i is the sum of weights[i * taps + k] times
+ * source first[i] + k, k < n[i]. */
+struct filter {
+    size_t taps;
+    uint32_t *first, *n;
+    float *weights;
+};
+
+static void filter_release(struct filter *filter)
+{
+    free(filter->first);
+    free(filter->n);
+    free(filter->weights);
+}
+
+static bool filter_make(struct filter *filter, uint32_t from, uint32_t to)
+{
+    double scale = (double)from / to, support = scale > 1 ? scale : 1;
+    size_t n_weights;
+    *filter = (struct filter){.taps = (size_t)(2 * ceil(support) + 1)};
+    if (!sosie_size_mul(filter->taps, to, &n_weights))
+        return false;
+    filter->first = calloc(to, sizeof(*filter->first));
+    filter->n = calloc(to, sizeof(*filter->n));
+    filter->weights = calloc(n_weights, sizeof(*filter->weights));
+    if (!filter->first || !filter->n || !filter->weights)
+        return false;
+    for (uint32_t i = 0; i < to; i++) {
+        double centre = (i + 0.5) * scale, sum = 0;
+        double low = fmax(0, floor(centre - support + 0.5));
+        double high = fmin(from, floor(centre + support + 0.5));
+        float *weights = filter->weights + i * filter->taps;
+        filter->first[i] = (uint32_t)low;
+        filter->n[i] = (uint32_t)(high - low);
+        for (uint32_t k = 0; k < filter->n[i]; k++) {
+            double distance = fabs((low + k + 0.5 - centre) / support);
+            double weight = distance < 1 ? 1 - distance : 0;
+            weights[k] = (float)weight;
+            sum += weight;
+        }
+        for (uint32_t k = 0; k < filter->n[i]; k++)
+            weights[k] = (float)((double)weights[k] / sum);
+    }
+    return true;
+}
+
+static void add_row(float *restrict mixed, const uint8_t *restrict row,
+                    float weight, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        mixed[i] += weight * (float)row[i];
+}
+
+/* A mean of levels, so in 0 .. 255 but for rounding. */
+static uint8_t level(float x)
+{
+    return (uint8_t)(x + 0.5F);
+}
+
+static void mix_columns(const float *mixed, const struct filter *columns,
+                        uint32_t width, uint8_t *to)
+{
+    for (uint32_t x = 0; x < width; x++, to += 3) {
+        const float *from = mixed + (size_t)columns->first[x] * 3;
+        const float *weights = columns->weights + x * columns->taps;
+        float r = 0, g = 0, b = 0;
+        for (uint32_t k = 0; k < columns->n[x]; k++, from += 3) {
+            r += weights[k] * from[0];
+            g += weights[k] * from[1];
+            b += weights[k] * from[2];
+        }
+        to[0] = level(r);
+        to[1] = level(g);
+        to[2] = level(b);
+    }
+}
+
+/* Into a part of a picture whose rows are `stride` bytes apart. */
+static bool resize(const struct sosie_image *image, uint32_t width,
+                   uint32_t height, uint8_t *to, size_t stride)
+{
+    size_t row_size = (size_t)image->width * 3;
+    struct filter rows = {0}, columns = {0};
+    float *mixed = malloc(row_size * sizeof(*mixed));
+    bool ok = mixed && filter_make(&rows, image->height, height) &&
+              filter_make(&columns, image->width, width);
+    for (uint32_t y = 0; ok && y < height; y++, to += stride) {
+        memset(mixed, 0, row_size * sizeof(*mixed));
+        for (uint32_t k = 0; k < rows.n[y]; k++)
+            if (rows.weights[y * rows.taps + k] > 0)
+                add_row(mixed, image->rgb + (rows.first[y] + k) * row_size,
+                        rows.weights[y * rows.taps + k], row_size);
+        mix_columns(mixed, &columns, width, to);
+    }
+    filter_release(&rows);
+    filter_release(&columns);
+    free(mixed);
+    return ok;
+}
+
+static uint32_t scaled(uint32_t side, double by)
+{
+    uint32_t n = (uint32_t)lround(side * by);
+    return n ? n : 1;
+}
+
+enum sosie_status sosie_image_fit(const struct sosie_image *image,
+                                  enum sosie_fit fit, uint32_t width,
+                                  uint32_t height, uint8_t *rgb,
+                                  struct sosie_error *err)
+{
+    size_t stride = (size_t)width * 3;
+    uint32_t w = width, h = height;
+    if (fit == SOSIE_FIT_LETTERBOX) {
+        double by =
+            fmin((double)width / image->width, (double)height / image->height);
+        w = scaled(image->width, by);
+        h = scaled(image->height, by);
+        memset(rgb, 255, stride * height);
+        rgb += (height - h) / 2 * stride + (size_t)((width - w) / 2) * 3;
+    }
+    if (!resize(image, w, h, rgb, stride))
+        return sosie_fail(err, SOSIE_NO_MEMORY, "resize to %ux%u", width,
+                          height);
+    return SOSIE_OK;
+}
