@@ -131,7 +131,7 @@ enum sosie_status sosie_file_read(const char *path, size_t max_bytes,
                                   struct sosie_error *err)
 {
     struct stat info;
-    int fd;
+    int fd = -1;
     enum sosie_status st = open_regular(path, &fd, &info, err);
     if (st)
         return st;
@@ -145,7 +145,7 @@ enum sosie_status sosie_file_map(const char *path, const void **bytes,
 {
     struct stat info;
     void *map = NULL;
-    int fd;
+    int fd = -1;
     enum sosie_status st = open_regular(path, &fd, &info, err);
     if (st)
         return st;

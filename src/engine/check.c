@@ -1,0 +1,90 @@
+/* check.c: everything in a catalog, read and verified. */
+#include "engine/engine_private.h"
+
+#include "base/file.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct check {
+    void (*note)(void *context, const char *line);
+    void *context;
+};
+
+static void note(const struct check *check, const char *format, ...)
+    SOSIE_PRINTF(2, 3);
+
+static void note(const struct check *check, const char *format, ...)
+{
+    char line[256];
+    va_list args;
+    if (!check->note)
+        return;
+    va_start(args, format);
+    vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    check->note(check->context, line);
+}
+
+static enum sosie_status check_parts(const struct check *check,
+                                     const char *folder,
+                                     struct sosie_catalog *catalog,
+                                     struct sosie_error *err)
+{
+    struct sosie_model *model = NULL;
+    struct sosie_view *view = NULL;
+    struct sosie_counts counts;
+    size_t n_segments;
+    enum sosie_status st =
+        sosie_engine_open_model(folder, catalog, true, &model, err);
+    if (st)
+        return st;
+    note(check, "model: dimension %zu, as recorded",
+         sosie_model_info(model)->dim);
+    st = sosie_view_open(folder, catalog, sosie_model_info(model), &view, err);
+    if (st)
+        goto out;
+    if (view->whitening)
+        note(check, "whitening: %zu to %zu dimensions",
+             sosie_model_info(model)->dim, view->shape.dims[0]);
+    else
+        note(check, "whitening: none, as for fewer than %d photos",
+             SOSIE_WHITEN_MIN_PHOTOS);
+    st =
+        sosie_catalog_verify(catalog, sosie_row_packed_size(&view->shape), err);
+    if (!st)
+        st = sosie_catalog_counts(catalog, &counts, err);
+    if (st)
+        goto out;
+    note(check, "database: %zu items, %zu photos, %zu of them to be embedded",
+         counts.n_items, counts.n_photos, counts.n_stale);
+    st = sosie_store_verify(folder, catalog, &view->shape, &n_segments, err);
+    if (!st)
+        note(check, "segments: %zu, the same as the database", n_segments);
+out:
+    sosie_view_close(view);
+    sosie_model_close(model);
+    return st;
+}
+
+enum sosie_status sosie_catalog_check(const char *catalog,
+                                      void (*line)(void *context,
+                                                   const char *line),
+                                      void *context, struct sosie_error *err)
+{
+    const struct check check = {line, context};
+    struct sosie_catalog *database = NULL;
+    char *path;
+    enum sosie_status st = sosie_engine_check_folder(catalog, false, err);
+    if (st)
+        return st;
+    path = sosie_path_join(catalog, "catalog.db");
+    st = path ? sosie_catalog_open(path, false, &database, err)
+              : sosie_fail(err, SOSIE_NO_MEMORY, "%s", catalog);
+    free(path);
+    if (!st)
+        st = check_parts(&check, catalog, database, err);
+    sosie_catalog_close(database);
+    return st;
+}

@@ -1,0 +1,140 @@
+/* engine_private.h: what the engine's files share.
+ *
+ *   engine.c   open and close; the view; the embedders
+ *   embed.c    photo bytes -> features -> packed embedding
+ *   search.c   query -> neighbours -> classes and hits
+ *   indexing.c sources -> catalog
+ *   check.c    verification
+ *
+ * A *view* is the catalog at one moment, immutable and counted: its vectors,
+ * its whitening, its class names. A search holds one from its start to its end;
+ * when the catalog has changed, the next search makes a new one.
+ *
+ * Lock order: engine->lock, then the catalog's own. */
+#ifndef SOSIE_ENGINE_PRIVATE_H
+#define SOSIE_ENGINE_PRIVATE_H
+
+#include "base/arena.h"
+#include "catalog/catalog.h"
+#include "engine/whiten.h"
+#include "image/colour.h"
+#include "model/model.h"
+#include "sosie/engine.h"
+#include "store/store.h"
+
+#include <pthread.h>
+
+/* ---- view ---------------------------------------------------------------- */
+
+struct sosie_view {
+    size_t users;    /* guarded by engine->lock */
+    int64_t version; /* of the catalog when it was made */
+    int64_t transform;
+    struct sosie_whitening *whitening; /* NULL: none */
+    struct sosie_row_shape shape;
+    struct sosie_store *store;
+    struct sosie_arena arena; /* owns the names */
+    struct sosie_class_names classes;
+    /* Class id of each of the model's labels when every class of the catalog is
+     * among them; NULL: classes are predicted by the neighbours' votes. */
+    uint32_t *label_classes;
+};
+
+/* ---- embedding ----------------------------------------------------------- */
+
+enum { SOSIE_EMBED_BATCH = 4 };
+
+/* What one worker needs to embed photos; unshared. */
+struct sosie_embedder {
+    struct sosie_embedder *next; /* in the engine's list */
+    const struct sosie_model_info *info;
+    struct sosie_model_run *run;
+    uint8_t *rgb[SOSIE_EMBED_BATCH]; /* fitted photos */
+    float *features;                 /* (SOSIE_EMBED_BATCH, dim) */
+    float *logits;                   /* n_logits, of one photo */
+    float colours[SOSIE_EMBED_BATCH][SOSIE_COLOUR_DIM];
+    float *reduced; /* room for a whitened vector */
+};
+
+SOSIE_MUST_CHECK enum sosie_status
+sosie_embedder_create(const struct sosie_model *model,
+                      struct sosie_embedder **out, struct sosie_error *err);
+void sosie_embedder_destroy(struct sosie_embedder *embedder);
+
+/* Decodes a photo into slot i: its pixels and its colours. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_embedder_decode(struct sosie_embedder *embedder, size_t i,
+                      const void *bytes, size_t size,
+                      const struct sosie_crop *crop, struct sosie_error *err);
+
+/* One forward pass over slots 0 .. n-1; logits only for n = 1 (NULL: none). */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_embedder_forward(struct sosie_embedder *embedder, size_t n,
+                       bool with_logits, struct sosie_error *err);
+
+/* Whitens and quantises features and colours into a packed row. `features` may
+ * be changed. */
+void sosie_embedding_pack(struct sosie_embedder *embedder,
+                          const struct sosie_whitening *whitening,
+                          float *features, const float *colours,
+                          int8_t *packed);
+
+/* ---- engine -------------------------------------------------------------- */
+
+struct sosie_engine {
+    char *folder;
+    struct sosie_engine_options options; /* its strings are not kept */
+    int lock_file;                       /* held while writing; -1 */
+    struct sosie_catalog *catalog;
+    struct sosie_model *model;
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t embedder_free;
+    struct sosie_embedder *embedders; /* free ones */
+    size_t n_embedders;               /* made */
+    struct sosie_view *view;
+    double looked_ms; /* when the catalog's version was last asked for */
+};
+
+/* An embedder of one's own until it is given back; waits while all
+ * options.n_workers are in use. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_engine_take_embedder(struct sosie_engine *engine,
+                           struct sosie_embedder **embedder,
+                           struct sosie_error *err);
+void sosie_engine_give_embedder(struct sosie_engine *engine,
+                                struct sosie_embedder *embedder);
+
+/* The catalog as it is now (at most some 200 ms old when another process
+ * writes it). */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_engine_acquire_view(struct sosie_engine *engine, struct sosie_view **view,
+                          struct sosie_error *err);
+void sosie_engine_drop_view(struct sosie_engine *engine,
+                            struct sosie_view *view);
+/* Makes the next acquire look afresh: after this process has written. */
+void sosie_engine_renew_view(struct sosie_engine *engine);
+
+/* The view of a catalog that nobody else uses; for check. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_view_open(const char *folder, struct sosie_catalog *catalog,
+                const struct sosie_model_info *info, struct sosie_view **out,
+                struct sosie_error *err);
+void sosie_view_close(struct sosie_view *view);
+
+/* "<folder>/<name>"; NULL when out of memory; free. */
+char *sosie_path_join(const char *folder, const char *name);
+
+/* NOT_FOUND or BAD_INPUT if the folder is no catalog; `write` makes it when it
+ * is not there, and takes an empty one. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_engine_check_folder(const char *folder, bool write,
+                          struct sosie_error *err);
+
+/* Opens <folder>/model.onnx and holds it against what the catalog says it was
+ * made with. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_engine_open_model(const char *folder, struct sosie_catalog *catalog,
+                        bool plain, struct sosie_model **out,
+                        struct sosie_error *err);
+
+#endif

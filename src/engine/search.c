@@ -1,0 +1,479 @@
+/* search.c: query -> embedding -> nearest rows -> classes and hits.
+ *
+ * The first scan looks at the whole catalog (or the class that was asked for)
+ * and serves two ends: hits, and the votes by which the class is predicted.
+ * Only a query that is to stay within the prediction needs a second scan. */
+#include "engine/engine_private.h"
+
+#include "base/clock.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    N_VOTERS = 24, /* nearest rows that vote */
+    N_CLASSES = 5, /* predicted classes that are told */
+    N_TORN = 3     /* classes that a search within the prediction spans */
+};
+/* A vote weighs exp(score * VOTE_SHARPNESS): a near row counts for more. */
+static const double VOTE_SHARPNESS = 12;
+/* Classes are added, best first, until they hold this much probability. */
+static const double SURE = 0.8;
+
+/* Chosen on the validation photos of a fashion catalog; README has the figures.
+ */
+static const double DEFAULT_WEIGHTS[SOSIE_N_ASPECTS] = {1, 0.45};
+
+struct sosie_query sosie_query_defaults(void)
+{
+    struct sosie_query query = {.limit = SOSIE_LIMIT_DEFAULT};
+    memcpy(query.weights, DEFAULT_WEIGHTS, sizeof(query.weights));
+    return query;
+}
+
+/* ---- checks -------------------------------------------------------------- */
+
+static enum sosie_status check_weights(const double *weights,
+                                       struct sosie_error *err)
+{
+    double sum = 0;
+    for (size_t j = 0; j < SOSIE_N_ASPECTS; j++) {
+        if (!(weights[j] >= 0 && weights[j] <= 1e6))
+            return sosie_fail(err, SOSIE_BAD_INPUT,
+                              "weight of %s is %g, expected 0 to 1000000",
+                              sosie_aspect_name(j), weights[j]);
+        sum += weights[j];
+    }
+    if (sum <= 0)
+        return sosie_fail(err, SOSIE_BAD_INPUT,
+                          "all weights are 0, expected one above 0");
+    return SOSIE_OK;
+}
+
+static enum sosie_status check_query(const struct sosie_query *query,
+                                     struct sosie_error *err)
+{
+    if (query->limit > SOSIE_LIMIT_MAX)
+        return sosie_fail(err, SOSIE_BAD_INPUT,
+                          "limit is %zu, expected 0 to %d", query->limit,
+                          SOSIE_LIMIT_MAX);
+    if (!query->photo == !query->item)
+        return sosie_fail(err, SOSIE_BAD_INPUT,
+                          "a search needs a photo or an item's id%s",
+                          query->photo ? ", not both" : "");
+    return check_weights(query->weights, err);
+}
+
+static bool aspect_of(const char *name, size_t length, size_t *aspect)
+{
+    for (*aspect = 0; *aspect < SOSIE_N_ASPECTS; ++*aspect) {
+        const char *known = sosie_aspect_name(*aspect);
+        if (strlen(known) == length && !memcmp(known, name, length))
+            return true;
+    }
+    return false;
+}
+
+enum sosie_status sosie_weights_parse(const char *text,
+                                      double weights[SOSIE_N_ASPECTS],
+                                      struct sosie_error *err)
+{
+    double parsed[SOSIE_N_ASPECTS] = {0};
+    const char *at = text;
+    enum sosie_status st;
+    for (;;) {
+        size_t length = strcspn(at, "=,"), aspect;
+        char *end;
+        if (at[length] != '=' || !aspect_of(at, length, &aspect))
+            return sosie_fail(err, SOSIE_BAD_INPUT,
+                              "weights are \"%.100s\", expected "
+                              "shape=NUMBER,colour=NUMBER",
+                              text);
+        parsed[aspect] = strtod(at + length + 1, &end);
+        if (end == at + length + 1 || (*end && *end != ','))
+            return sosie_fail(err, SOSIE_BAD_INPUT,
+                              "weight of %s is \"%.100s\", expected a number",
+                              sosie_aspect_name(aspect), at + length + 1);
+        if (!*end)
+            break;
+        at = end + 1;
+    }
+    st = check_weights(parsed, err);
+    if (!st)
+        memcpy(weights, parsed, sizeof(parsed));
+    return st;
+}
+
+/* ---- the state of one search --------------------------------------------- */
+
+struct search {
+    struct sosie_engine *engine;
+    const struct sosie_query *query;
+    const struct sosie_view *view;
+    struct sosie_arena *arena; /* of the result */
+    struct sosie_result result;
+    int8_t *codes; /* laid out like a row, aligned; from aligned_alloc */
+    float scales[SOSIE_ASPECTS_MAX];
+    double *class_scores;      /* by class id */
+    struct sosie_bits allowed; /* classes; words NULL: all */
+};
+
+static enum sosie_status no_memory(struct sosie_error *err)
+{
+    return sosie_fail(err, SOSIE_NO_MEMORY, "search");
+}
+
+/* ---- embedding ----------------------------------------------------------- */
+
+/* Lays a packed embedding out like a row. */
+static void unpack(struct search *search, const int8_t *packed)
+{
+    const struct sosie_row_shape *shape = &search->view->shape;
+    int8_t *to = search->codes;
+    memset(to, 0, sosie_row_stride(shape));
+    for (size_t j = 0; j < shape->n_aspects; j++) {
+        memcpy(to, packed, shape->dims[j]);
+        search->scales[j] = sosie_codes_scale(packed, shape->dims[j]);
+        packed += shape->dims[j];
+        to += sosie_row_aspect_size(shape, j);
+    }
+}
+
+/* The labels' probabilities (softmax of the logits) by class id. */
+static void predict_by_model(struct search *search, const float *logits,
+                             size_t n)
+{
+    double largest = -INFINITY, sum = 0;
+    for (size_t i = 0; i < n; i++)
+        largest = fmax(largest, (double)logits[i]);
+    for (size_t i = 0; i < n; i++)
+        sum += exp((double)logits[i] - largest);
+    for (size_t i = 0; i < n; i++)
+        search->class_scores[search->view->label_classes[i]] +=
+            exp((double)logits[i] - largest) / sum;
+    search->class_scores[0] = 0; /* labels that the catalog does not have */
+}
+
+static enum sosie_status embed_photo(struct search *search, int8_t *packed,
+                                     struct sosie_error *err)
+{
+    const struct sosie_query *query = search->query;
+    struct sosie_crop crop = {query->crop_x, query->crop_y, query->crop_w,
+                              query->crop_h};
+    struct sosie_embedder *embedder;
+    bool with_logits = search->view->label_classes;
+    double start;
+    enum sosie_status st =
+        sosie_engine_take_embedder(search->engine, &embedder, err);
+    if (st)
+        return st;
+    start = sosie_clock_ms();
+    st = sosie_embedder_decode(embedder, 0, query->photo, query->photo_size,
+                               query->has_crop ? &crop : NULL, err);
+    search->result.decode_ms = sosie_clock_ms() - start;
+    start = sosie_clock_ms();
+    if (!st)
+        st = sosie_embedder_forward(embedder, 1, with_logits, err);
+    if (!st) {
+        sosie_embedding_pack(embedder, search->view->whitening,
+                             embedder->features, embedder->colours[0], packed);
+        if (with_logits)
+            predict_by_model(search, embedder->logits,
+                             embedder->info->n_logits);
+    }
+    search->result.embed_ms = sosie_clock_ms() - start;
+    sosie_engine_give_embedder(search->engine, embedder);
+    return st;
+}
+
+static enum sosie_status embed_item(struct search *search,
+                                    const int8_t **packed,
+                                    struct sosie_error *err)
+{
+    size_t size, expected = sosie_row_packed_size(&search->view->shape);
+    enum sosie_status st = sosie_catalog_item_embedding(
+        search->engine->catalog, search->query->item, search->arena, packed,
+        &size, err);
+    if (!st && size != expected)
+        st = sosie_fail(err, SOSIE_UNAVAILABLE,
+                        "the catalog is being embedded anew: the item has %zu "
+                        "elements, expected %zu",
+                        size, expected);
+    return st;
+}
+
+static enum sosie_status embed(struct search *search, struct sosie_error *err)
+{
+    const struct sosie_row_shape *shape = &search->view->shape;
+    int8_t *packed =
+        sosie_arena_alloc(search->arena, sosie_row_packed_size(shape), 1);
+    const int8_t *embedding = packed;
+    enum sosie_status st;
+    search->codes = aligned_alloc(64, sosie_row_stride(shape));
+    if (!packed || !search->codes)
+        return no_memory(err);
+    st = search->query->item ? embed_item(search, &embedding, err)
+                             : embed_photo(search, packed, err);
+    if (!st)
+        unpack(search, embedding);
+    return st;
+}
+
+/* ---- scan ---------------------------------------------------------------- */
+
+/* The k best rows into the arena. */
+static enum sosie_status scan(struct search *search, size_t k,
+                              struct sosie_top *top, struct sosie_error *err)
+{
+    struct sosie_scan_query query = {
+        .codes = search->codes,
+        .classes = search->allowed.words ? &search->allowed : NULL};
+    *top = (struct sosie_top){
+        .heap = sosie_arena_alloc(search->arena, k, sizeof(*top->heap)),
+        .k = k};
+    if (!top->heap)
+        return no_memory(err);
+    for (size_t j = 0; j < search->view->shape.n_aspects; j++) {
+        query.scales[j] = search->scales[j];
+        query.weights[j] = (float)search->query->weights[j];
+    }
+    sosie_store_search(search->view->store, &query, top);
+    return SOSIE_OK;
+}
+
+/* ---- classes ------------------------------------------------------------- */
+
+static enum sosie_status allow_class(struct search *search, const char *name,
+                                     struct sosie_error *err)
+{
+    const struct sosie_class_names *classes = &search->view->classes;
+    if (!sosie_bits_init(&search->allowed, classes->n))
+        return no_memory(err);
+    for (size_t i = 0; i < classes->n; i++) {
+        if (classes->names[i] && !strcmp(classes->names[i], name)) {
+            sosie_bits_add(&search->allowed, i);
+            return SOSIE_OK;
+        }
+    }
+    return sosie_fail(err, SOSIE_NOT_FOUND,
+                      "the catalog has no class \"%.200s\"", name);
+}
+
+static void vote(struct search *search, const struct sosie_top *top)
+{
+    double sum = 0;
+    for (size_t i = 0; i < top->n && i < N_VOTERS; i++) {
+        const struct sosie_neighbour *voter = &top->heap[i];
+        double weight =
+            exp(((double)voter->score - (double)top->heap[0].score) *
+                VOTE_SHARPNESS);
+        if (voter->class_id < search->view->classes.n)
+            search->class_scores[voter->class_id] += weight;
+        sum += weight;
+    }
+    for (size_t i = 0; sum > 0 && i < search->view->classes.n; i++)
+        search->class_scores[i] /= sum;
+}
+
+/* The best N_CLASSES classes into the result, and their ids. */
+static enum sosie_status rank_classes(struct search *search,
+                                      size_t ids[N_CLASSES],
+                                      struct sosie_error *err)
+{
+    struct sosie_result *result = &search->result;
+    result->classes =
+        sosie_arena_alloc(search->arena, N_CLASSES, sizeof(*result->classes));
+    if (!result->classes)
+        return no_memory(err);
+    while (result->n_classes < N_CLASSES) {
+        size_t best = 0;
+        for (size_t i = 1; i < search->view->classes.n; i++)
+            if (search->class_scores[i] > search->class_scores[best])
+                best = i;
+        if (!best || !search->view->classes.names[best])
+            break;
+        ids[result->n_classes] = best;
+        result->classes[result->n_classes++] = (struct sosie_class_score){
+            .name = sosie_arena_strdup(search->arena,
+                                       search->view->classes.names[best]),
+            .probability = search->class_scores[best]};
+        search->class_scores[best] = 0;
+        if (!result->classes[result->n_classes - 1].name)
+            return no_memory(err);
+    }
+    return SOSIE_OK;
+}
+
+/* The class that is predicted, or the few that it is torn between. */
+static enum sosie_status allow_predicted(struct search *search,
+                                         const size_t ids[N_CLASSES],
+                                         struct sosie_error *err)
+{
+    double sure = 0;
+    if (!search->result.n_classes)
+        return SOSIE_OK;
+    if (!sosie_bits_init(&search->allowed, search->view->classes.n))
+        return no_memory(err);
+    for (size_t i = 0;
+         i < search->result.n_classes && i < N_TORN && sure < SURE; i++) {
+        sosie_bits_add(&search->allowed, ids[i]);
+        sure += search->result.classes[i].probability;
+    }
+    return SOSIE_OK;
+}
+
+/* ---- hits ---------------------------------------------------------------- */
+
+static bool is_hit_already(const struct sosie_result *result, const char *id)
+{
+    for (size_t i = 0; i < result->n_hits; i++)
+        if (!strcmp(result->hits[i].id, id))
+            return true;
+    return false;
+}
+
+static double cosine(float score)
+{
+    return fmin(1, fmax(-1, (double)score));
+}
+
+/* Rows to items: an item is hit by its best photo, and never by itself. */
+static enum sosie_status collect(struct search *search,
+                                 const struct sosie_top *top,
+                                 struct sosie_error *err)
+{
+    struct sosie_result *result = &search->result;
+    size_t limit = search->query->limit;
+    result->n_hits = 0;
+    result->hits =
+        sosie_arena_alloc(search->arena, limit, sizeof(*result->hits));
+    if (!result->hits)
+        return no_memory(err);
+    for (size_t i = 0; i < top->n && result->n_hits < limit; i++) {
+        const struct sosie_neighbour *row = &top->heap[i];
+        struct sosie_photo_info info;
+        struct sosie_hit *hit = &result->hits[result->n_hits];
+        enum sosie_status st = sosie_catalog_photo_info(
+            search->engine->catalog, row->number, search->arena, &info, err);
+        if (st == SOSIE_NOT_FOUND)
+            continue; /* replaced since the view was made */
+        if (st)
+            return st;
+        if (is_hit_already(result, info.id) ||
+            (search->query->item && !strcmp(info.id, search->query->item)))
+            continue;
+        *hit = (struct sosie_hit){.id = info.id,
+                                  .path = info.path,
+                                  .class_name = info.class_name,
+                                  .fields = info.fields,
+                                  .score = cosine(row->score)};
+        for (size_t j = 0; j < SOSIE_N_ASPECTS; j++)
+            hit->aspects[j] = cosine(row->aspects[j]);
+        result->n_hits++;
+    }
+    return SOSIE_OK;
+}
+
+/* Items with several photos can fill the first k rows: then more rows are
+ * asked for. `top` holds the first k already. */
+static enum sosie_status find_hits(struct search *search, struct sosie_top *top,
+                                   struct sosie_error *err)
+{
+    enum sosie_status st = collect(search, top, err);
+    while (!st && search->result.n_hits < search->query->limit &&
+           top->n == top->k) {
+        st = scan(search, top->k * 2, top, err);
+        if (!st)
+            st = collect(search, top, err);
+    }
+    return st;
+}
+
+/* ---- the whole ----------------------------------------------------------- */
+
+static enum sosie_status find(struct search *search, struct sosie_error *err)
+{
+    const struct sosie_query *query = search->query;
+    /* One more than asked for: the item itself is not a hit. */
+    size_t k = query->limit + 1 > N_VOTERS ? query->limit + 1 : N_VOTERS;
+    size_t ids[N_CLASSES];
+    struct sosie_top top;
+    bool voting = !search->view->label_classes || query->item;
+    enum sosie_status st = SOSIE_OK;
+
+    if (query->class_name)
+        st = allow_class(search, query->class_name, err);
+    if (!st)
+        st = scan(search, k, &top, err);
+    if (!st && voting)
+        vote(search, &top);
+    if (!st)
+        st = rank_classes(search, ids, err);
+    if (!st && query->within_predicted && !query->class_name) {
+        st = allow_predicted(search, ids, err);
+        if (!st && search->allowed.words)
+            st = scan(search, k, &top, err);
+    }
+    return st ? st : find_hits(search, &top, err);
+}
+
+static enum sosie_status run(struct search *search, struct sosie_error *err)
+{
+    double start;
+    enum sosie_status st;
+    search->class_scores = sosie_arena_alloc(
+        search->arena, search->view->classes.n, sizeof(*search->class_scores));
+    if (!search->class_scores)
+        return no_memory(err);
+    st = embed(search, err);
+    if (st)
+        return st;
+    start = sosie_clock_ms();
+    st = find(search, err);
+    search->result.search_ms = sosie_clock_ms() - start;
+    return st;
+}
+
+enum sosie_status sosie_engine_search(struct sosie_engine *engine,
+                                      const struct sosie_query *query,
+                                      struct sosie_result *result,
+                                      struct sosie_error *err)
+{
+    double start = sosie_clock_ms();
+    struct sosie_view *view = NULL;
+    struct search search = {.engine = engine, .query = query};
+    enum sosie_status st = check_query(query, err);
+    if (st)
+        return st;
+    search.arena = calloc(1, sizeof(*search.arena));
+    if (!search.arena)
+        return no_memory(err);
+    st = sosie_engine_acquire_view(engine, &view, err);
+    if (!st) {
+        search.view = view;
+        st = run(&search, err);
+        sosie_engine_drop_view(engine, view);
+    }
+    free(search.codes);
+    free(search.allowed.words);
+    search.result.memory = search.arena;
+    if (st) {
+        sosie_result_release(&search.result);
+        return st;
+    }
+    search.result.exact = true;
+    search.result.total_ms = sosie_clock_ms() - start;
+    *result = search.result;
+    return SOSIE_OK;
+}
+
+void sosie_result_release(struct sosie_result *result)
+{
+    if (result->memory) {
+        sosie_arena_release(result->memory);
+        free(result->memory);
+    }
+    *result = (struct sosie_result){0};
+}
