@@ -1,0 +1,323 @@
+#!/usr/bin/env python3
+"""The command line as a person or a script uses it.   run.py SOSIE"""
+import json
+import os
+import pathlib
+import pty
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from harness import MODEL, ROOT, Shop, Skip, garment, need_shared, run_all  # noqa: E402
+
+SOSIE = sys.argv[1]
+
+
+def shop(n=6):
+    return Shop(SOSIE, n)
+
+
+def says(done, *words):
+    for word in words:
+        assert word in done.stderr + done.stdout, f"{word!r} is not in {done.stderr!r} {done.stdout!r}"
+
+
+def half(data):
+    return data[:len(data) // 2]
+
+
+# ---- help and usage ----------------------------------------------------------
+
+def every_command_has_help_on_stdout():
+    with shop(0) as s:
+        for command in ("index", "search", "serve", "check"):
+            done = s.run(command, "--help")
+            assert done.stdout.startswith(f"sosie {command} CATALOG"), done.stdout
+            assert done.stderr == ""
+            assert all(len(line) <= 80 for line in done.stdout.splitlines())
+        assert "sosie search" in s.run("--help").stdout
+        assert re.fullmatch(r"sosie \d+\.\d+\.\d+\n", s.run("--version").stdout)
+
+
+def a_wrong_command_line_is_exit_status_2():
+    with shop(0) as s:
+        for arguments, words in (
+                ([], "sosie index"), (["sell"], 'unknown command "sell"'),
+                (["index"], "needs a CATALOG and at least one SOURCE"),
+                (["index", "a", "b", "--colour"], "unknown option --colour"),
+                (["index", "a", "b", "--model"], "--model needs a value"),
+                (["index", "a", "b", "--workers", "0"], 'is "0", expected 1 to 256'),
+                (["search", "a"], "needs a CATALOG and an IMAGE"),
+                (["search", "a", "b", "--limit", "501"], 'is "501", expected 0 to 500'),
+                (["search", "a", "b", "--limit", "-1"], 'is "-1", expected 0 to 500'),
+                (["search", "a", "b", "--limit", "x"], 'is "x", expected 0 to 500'),
+                (["search", "a", "b", "--weights", "taste=1"], "expected shape=NUMBER"),
+                (["search", "a", "b", "--crop", "0,0,1"], "expected x,y,w,h"),
+                (["search", "a", "b", "--item", "c"], "not both"),
+                (["serve"], "needs one CATALOG"), (["check"], "needs one CATALOG")):
+            says(s.run(*arguments, code=2), words)
+
+
+# ---- index and search --------------------------------------------------------
+
+def a_folder_of_class_folders_becomes_a_catalog():
+    with shop() as s:
+        says(s.index(), "18 items; 18 photos embedded")
+        report = json.loads(s.index("--json").stdout)
+        assert report["items"] == 18 and report["embedded"] == 0 and report["unchanged"] == 18
+        done = s.run("search", s.catalog, s.photos / "blue/2.png", "--limit", 3)
+        lines = done.stdout.splitlines()
+        assert lines[2].startswith("1.000  1.000   1.000  blue") and "blue/2.png" in lines[2]
+        assert len(lines) == 6
+        says(s.run("check", s.catalog), "segments: 1", "ok\n")
+
+
+def a_plain_folder_has_no_classes():
+    with shop() as s:
+        s.index(source=s.photos / "red")
+        body = json.loads(s.run("search", s.catalog, s.photos / "red/1.png", "--json").stdout)
+        assert body["hits"][0]["id"] == "1.png" and body["hits"][0]["class"] == "unknown"
+        assert len(body["hits"]) == 6
+
+
+def json_of_a_search_is_the_body_of_the_api():
+    with shop() as s:
+        s.index()
+        done = s.run("search", s.catalog, s.photos / "red/1.png", s.photos / "green/1.png",
+                     "--json", "--limit", 2)
+        bodies = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [b["hits"][0]["id"] for b in bodies] == ["red/1.png", "green/1.png"]
+        hit = bodies[0]["hits"][0]
+        assert set(hit) == {"id", "path", "class", "score", "aspects", "fields"}
+        assert hit["path"] == "1.png" and set(hit["aspects"]) == {"shape", "colour"}
+        assert set(bodies[0]["took_ms"]) == {"decode", "embed", "search", "total"}
+        assert bodies[0]["exact"] is True and bodies[0]["next"] is None
+
+
+def a_photo_may_come_on_stdin():
+    with shop() as s:
+        s.index()
+        done = s.run("search", s.catalog, "-", "--json", stdin=garment("red", 3), text=False)
+        assert json.loads(done.stdout)["hits"][0]["id"] == "red/3.png"
+
+
+def an_item_class_weights_and_crop_narrow_a_search():
+    with shop() as s:
+        s.index()
+        def hits(*more):
+            return json.loads(s.run("search", s.catalog, "--json", *more).stdout)["hits"]
+        assert "red/1.png" not in [h["id"] for h in hits("--item", "red/1.png")]
+        assert {h["class"] for h in hits("--item", "red/1.png", "--class", "blue")} == {"blue"}
+        best = hits("--item", "red/1.png", "--weights", "colour=1", "--limit", "5")
+        assert {h["class"] for h in best} == {"red"}
+        photo = s.photos / "red/1.png"
+        assert hits(photo, "--crop", "0,0,1,1")[0]["score"] == 1
+        says(s.run("search", s.catalog, photo, "--crop", "0,0,2,1", code=1), "crop is x 0")
+        assert {h["class"] for h in hits(photo, "--predicted", "--limit", "500")} == {"red"}
+
+
+FEED = '''id,title,image_link,product_type,price,colour code
+1,"A coat, ""long""",https://shop.example/img/red/0.png?v=2,Apparel > Coats,10.00 EUR,R1
+2,Dress,red/1.png,Apparel > Dresses,20.00 EUR,
+3,No photo,,Apparel > Dresses,20.00 EUR,
+4,Lost,red/99.png,Apparel > Dresses,20.00 EUR,
+2,Twice,red/2.png,Apparel > Dresses,20.00 EUR,
+5,Up,../../etc/passwd,Apparel > Dresses,1,
+6,Short
+'''
+
+
+def a_merchant_feed_is_read_and_its_bad_rows_are_named():
+    with shop() as s:
+        feed = s.folder / "feed.csv"
+        feed.write_text(FEED)
+        done = s.index("--images", s.photos / "red", source=feed)
+        says(done, "1 items", "6 skipped")  # "red/1.png" is not below photos/red
+        done = s.index("--images", s.photos, source=feed)
+        says(done, "feed.csv row 4", "feed.csv row 5", "red/99.png", "feed.csv row 6",
+             "feed.csv row 7", "feed.csv row 8")
+        hits = json.loads(s.run("search", s.catalog, s.photos / "red/1.png", "--json").stdout)["hits"]
+        assert hits[0]["id"] == "2" and hits[0]["class"] == "Dresses", hits
+        assert hits[0]["fields"]["price"] == "20.00 EUR"
+
+
+def photos_that_cannot_be_read_are_reported_counted_and_skipped():
+    with shop() as s:
+        (s.photos / "red/text.jpg").write_text("not a photo\n")
+        (s.photos / "red/cut.png").write_bytes(half(garment("red", 1)))
+        (s.photos / "red/empty.png").write_bytes(b"")
+        done = s.index()
+        says(done, "3 skipped", "red/text.jpg: looks like text", "red/cut.png: PNG is truncated",
+             "red/empty.png: photo is empty", "18 items")
+        done = s.index("--json")
+        bad = [json.loads(line) for line in done.stderr.splitlines()]
+        assert {b["bad"].split("/")[-1] for b in bad} == {"text.jpg", "cut.png", "empty.png"}
+
+
+def photos_to_search_with_get_a_clear_refusal():
+    with shop() as s:
+        s.index()
+        huge = s.folder / "huge.png"
+        huge.write_bytes(garment("red", 1)[:16] + (20000).to_bytes(4, "big") * 2 + b"\x08\x02" + bytes(1000))
+        cut = s.folder / "cut.png"
+        cut.write_bytes(half(garment("red", 1)))
+        large = s.folder / "large.jpg"
+        large.write_bytes(b"\xff\xd8\xff" + bytes(11 << 20))
+        for photo, words in (
+                (ROOT / "meson.build", "looks like text, not an image; expected JPEG, PNG or WebP"),
+                (cut, "PNG is truncated"), (large, "more than 10485760 bytes"),
+                (huge, "20000x20000 pixels, 400.0 megapixels; at most 40.0"), (s.folder / "none.jpg", "No such file"),
+                (s.folder, "not a regular file")):
+            done = s.run("search", s.catalog, photo, code=1)
+            says(done, words)
+            assert done.stdout == ""
+
+
+def a_progress_bar_is_shown_on_a_terminal():
+    with shop(200) as s:
+        leader, follower = pty.openpty()
+        process = subprocess.Popen([s.sosie, "index", s.catalog, s.photos, "--model", MODEL],
+                                   stdout=subprocess.PIPE, stderr=follower)
+        os.close(follower)
+        shown = b""
+        try:
+            while chunk := os.read(leader, 4096):
+                shown += chunk
+        except OSError:
+            pass  # the other end is closed
+        assert process.wait() == 0
+        text = shown.decode()
+        assert re.search(r"(embedding|writing) +\[#*-*\] [\d,]+ / 600", text), text[-300:]
+
+
+# ---- what goes wrong ---------------------------------------------------------
+
+def paths_that_are_no_catalog_are_named():
+    with shop() as s:
+        photo = s.photos / "red/1.png"
+        says(s.run("search", s.folder / "none", photo, code=1), "there is no catalog")
+        says(s.run("serve", photo, code=1), "is a file; a catalog is a folder")
+        says(s.run("check", s.photos, code=1), "has no catalog.db")
+        says(s.run("index", s.photos, s.photos, "--model", MODEL, code=1), "and it has")
+        says(s.run("index", s.catalog, s.folder / "none", "--model", MODEL, code=1), "none")
+        says(s.run("index", s.folder / "new", s.photos, code=1), "--model FILE")
+        says(s.run("index", s.folder / "new2", s.photos, "--model", photo, code=1), "1.png")
+
+
+def another_model_is_refused():
+    with shop() as s:
+        s.index()
+        other = ROOT / "tests/golden/photo.onnx"
+        done = s.run("index", s.catalog, s.photos, "--model", other, code=1)
+        says(done, "dimension 4", "dimension 320")
+        (s.catalog / "model.onnx").write_bytes(other.read_bytes())
+        says(s.run("search", s.catalog, s.photos / "red/1.png", code=1), "dimension 4")
+
+
+def damage_is_exit_status_3_and_segments_are_repaired():
+    with shop() as s:
+        s.index()
+        segment = next(s.catalog.glob("*.seg"))
+        data = bytearray(segment.read_bytes())
+        data[-50] ^= 1
+        segment.write_bytes(data)
+        says(s.run("check", s.catalog, code=3), "fails its checksum")
+        body = json.loads(s.run("check", s.catalog, "--json", code=3).stdout)
+        assert body["ok"] is False and "checksum" in body["fault"]
+        s.run("search", s.catalog, s.photos / "red/1.png")
+        s.run("check", s.catalog, "--repair")
+        database = s.catalog / "catalog.db"
+        database.write_bytes(b"damaged" * 1000)
+        s.run("search", s.catalog, s.photos / "red/1.png", code=3)
+        s.run("check", s.catalog, code=3)
+
+
+def a_kill_at_any_moment_loses_nothing():
+    with shop(250) as s:
+        for wait in (0.005, 0.02, 0.04, 0.06, 0.08, 0.1):
+            process = subprocess.Popen(
+                [s.sosie, "index", s.catalog, s.photos, "--model", MODEL],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(wait)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            if (s.catalog / "catalog.db").exists():
+                done = subprocess.run([s.sosie, "check", s.catalog], capture_output=True, text=True)
+                assert done.returncode == 0 or "not finished" in done.stderr \
+                    or "schema version 0" in done.stderr, done.stderr
+        report = json.loads(s.index("--json").stdout)
+        assert report["items"] == 750 and report["bad"] == 0
+        s.run("check", s.catalog)
+
+
+def ctrl_c_keeps_what_was_done():
+    with shop(400) as s:
+        process = subprocess.Popen([s.sosie, "index", s.catalog, s.photos, "--model", MODEL],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(0.12)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+        if process.returncode == 0:
+            raise Skip("the machine was faster than Ctrl-C")
+        assert process.returncode == 1 and "goes on from here" in err, err
+        assert "items" in out
+        s.run("check", s.catalog)
+        assert json.loads(s.index("--json").stdout)["items"] == 1200
+
+
+def a_full_disk_is_said_and_survived():
+    """On a real file system of 1 MiB where that can be mounted."""
+    with shop(250) as s:
+        disk = s.folder / "disk"
+        disk.mkdir()
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk],
+                                 stderr=subprocess.DEVNULL).returncode == 0
+        if not mounted:
+            raise Skip("a small file system can't be mounted here")
+        try:
+            s.catalog = disk / "catalog"
+            done = s.index(code=1)
+            says(done, "full")
+            s.run("check", s.catalog)
+            subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+            assert json.loads(s.index("--json").stdout)["items"] == 750
+            s.run("check", s.catalog)
+        finally:
+            subprocess.run(["umount", disk], check=True)
+
+
+def real_photos_are_found():
+    photos = need_shared("data/photos/images")
+    model = need_shared("models/mobilenet_v2_imagenet.onnx")
+    with shop(0) as s:
+        feed = s.folder / "some.csv"
+        rows = (photos.parent / "images.csv").read_text().splitlines()
+        feed.write_text("\n".join(rows[:121]) + "\n")
+        s.run("index", s.catalog, feed, "--images", photos.parent, "--model", model,
+              "--map", "id=id,image=file,class=label")
+        some = [row.split(",")[1] for row in rows[1:121:10]]
+        done = s.run("search", s.catalog, *[photos.parent / f for f in some], "--json")
+        for file, line in zip(some, done.stdout.splitlines(), strict=True):
+            hit = json.loads(line)["hits"][0]
+            assert hit["path"] == file and hit["score"] > 0.9999, hit
+        large = sorted(need_shared("data/large").glob("*.jpg"))[:3]
+        s.run("search", s.catalog, *large)
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sys.exit(run_all([
+        every_command_has_help_on_stdout, a_wrong_command_line_is_exit_status_2,
+        a_folder_of_class_folders_becomes_a_catalog, a_plain_folder_has_no_classes,
+        json_of_a_search_is_the_body_of_the_api, a_photo_may_come_on_stdin,
+        an_item_class_weights_and_crop_narrow_a_search,
+        a_merchant_feed_is_read_and_its_bad_rows_are_named,
+        photos_that_cannot_be_read_are_reported_counted_and_skipped,
+        photos_to_search_with_get_a_clear_refusal, a_progress_bar_is_shown_on_a_terminal,
+        paths_that_are_no_catalog_are_named, another_model_is_refused,
+        damage_is_exit_status_3_and_segments_are_repaired, a_kill_at_any_moment_loses_nothing,
+        ctrl_c_keeps_what_was_done, a_full_disk_is_said_and_survived, real_photos_are_found]))

@@ -1,0 +1,91 @@
+// Query.tsx: what is looked for: the photo with its crop, or an item, and the
+// way that led to it.
+import { useState } from "react";
+import ReactCrop, { type PercentCrop } from "react-image-crop";
+import "react-image-crop/dist/ReactCrop.css";
+import { type Crop, photoUrl, type Subject } from "./api";
+import styles from "./Query.module.css";
+
+const MIN_PERCENT = 4; // a smaller crop is a slip of the finger
+
+/** Per cent of the photo to fractions; null for the whole. */
+export function fractions(crop: PercentCrop): Crop | null {
+  if (crop.width < MIN_PERCENT || crop.height < MIN_PERCENT) return null;
+  const part = (value: number) => Math.round(value * 100) / 10000;
+  const [x, y] = [part(crop.x), part(crop.y)];
+  return { x, y, w: Math.min(part(crop.width), 1 - x), h: Math.min(part(crop.height), 1 - y) };
+}
+
+function Photo({ url, name, onCrop }: { url: string; name: string; onCrop: (crop: Crop | null) => void }) {
+  const [crop, setCrop] = useState<PercentCrop>();
+  const [shown, setShown] = useState(true);
+  const clear = () => {
+    setCrop(undefined);
+    onCrop(null);
+  };
+  if (!shown) return <p className={styles.unreadable}>{name} can&rsquo;t be shown here.</p>;
+  return (
+    <>
+      <ReactCrop
+        {...(crop ? { crop } : {})}
+        onChange={(_, percent) => setCrop(percent)}
+        onComplete={(_, percent) => onCrop(fractions(percent))}
+        ruleOfThirds
+        ariaLabels={{
+          cropArea: "Use the arrow keys to move the part that is searched",
+          nwDragHandle: "Use the arrow keys to move the upper left corner",
+          nDragHandle: "Use the up and down arrow keys to move the upper edge",
+          neDragHandle: "Use the arrow keys to move the upper right corner",
+          eDragHandle: "Use the left and right arrow keys to move the right edge",
+          seDragHandle: "Use the arrow keys to move the lower right corner",
+          sDragHandle: "Use the up and down arrow keys to move the lower edge",
+          swDragHandle: "Use the arrow keys to move the lower left corner",
+          wDragHandle: "Use the left and right arrow keys to move the left edge",
+        }}
+      >
+        <img src={url} alt="What you are looking for" className={styles.photo} onError={() => setShown(false)} />
+      </ReactCrop>
+      {crop?.width ? (
+        <button type="button" className={styles.whole} onClick={clear}>
+          Search the whole photo
+        </button>
+      ) : (
+        <p className={styles.hint}>Drag over the photo to search a part of it.</p>
+      )}
+    </>
+  );
+}
+
+function thumbnail(subject: Subject): string {
+  return subject.kind === "photo" ? subject.url : photoUrl(subject.hit);
+}
+
+interface Props {
+  trail: Subject[];
+  onCrop: (crop: Crop | null) => void;
+  onBack: (step: number) => void;
+}
+
+export function Query({ trail, onCrop, onBack }: Props) {
+  const subject = trail.at(-1);
+  if (!subject) return null;
+  return (
+    <div className={styles.query}>
+      {subject.kind === "photo" ? (
+        <Photo key={subject.url} url={subject.url} name={subject.name} onCrop={onCrop} />
+      ) : (
+        <img src={photoUrl(subject.hit)} alt={`More like this ${subject.hit.class}`} className={styles.photo} />
+      )}
+      {trail.length > 1 && (
+        <nav aria-label="The way here" className={styles.trail}>
+          {trail.slice(0, -1).map((step, i) => (
+            <button type="button" key={i} onClick={() => onBack(i)} aria-label={`Back to step ${i + 1}`}>
+              <img src={thumbnail(step)} alt="" />
+            </button>
+          ))}
+          <span aria-hidden="true">›</span>
+        </nav>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,60 @@
+// The pure parts of the page.
+import { describe, expect, it } from "vitest";
+import { formOf, type Hit, photoUrl, type Wishes } from "./api";
+import { fitted } from "./photo";
+import { fractions } from "./Query";
+import { clampLimit, DEFAULTS, parseSettings } from "./settings";
+import { percent, titleOf } from "./text";
+
+const wishes: Wishes = { limit: 12, cnn: true, balance: null, chosen: null, crop: null };
+const hit: Hit = { id: "7", path: "a b/ü#1.jpg", class: "T-Shirt & Co/x", score: 1, aspects: { shape: 1, colour: 1 }, fields: {} };
+
+describe("what is sent", () => {
+  it("encodes each part of a photo's address", () => {
+    expect(photoUrl(hit)).toBe("/static/img/T-Shirt%20%26%20Co%2Fx/a%20b/%C3%BC%231.jpg");
+  });
+  it("asks for the predicted class unless one was chosen", () => {
+    const subject = { kind: "item", hit } as const;
+    expect(formOf(subject, wishes).get("within_predicted")).toBe("true");
+    const chosen = formOf(subject, { ...wishes, chosen: "Hat" });
+    expect(chosen.get("class")).toBe("Hat");
+    expect(chosen.has("within_predicted")).toBe(false);
+    expect(chosen.get("item")).toBe("7");
+  });
+  it("leaves the weights to the server until the slider was moved", () => {
+    const subject = { kind: "photo", photo: new Blob(["x"]), url: "", name: "" } as const;
+    expect(formOf(subject, wishes).has("weights")).toBe(false);
+    expect(formOf(subject, { ...wishes, balance: 0.25 }).get("weights")).toBe('{"shape":0.75,"colour":0.25}');
+  });
+  it("turns per cent into fractions that stay in the photo, and slips into none", () => {
+    expect(fractions({ unit: "%", x: 50, y: 0, width: 50.004, height: 100 })).toEqual({ x: 0.5, y: 0, w: 0.5, h: 1 });
+    expect(fractions({ unit: "%", x: 50, y: 0, width: 1, height: 100 })).toBeNull();
+  });
+});
+
+describe("what is remembered", () => {
+  it("survives anything that was stored", () => {
+    expect(parseSettings(null)).toEqual(DEFAULTS);
+    expect(parseSettings("{")).toEqual(DEFAULTS);
+    expect(parseSettings('{"limit":9000,"cnn":"yes","balance":7}')).toEqual({ limit: 500, cnn: true, balance: null });
+    expect(parseSettings('{"limit":3,"cnn":false,"balance":0.5}')).toEqual({ limit: 3, cnn: false, balance: 0.5 });
+  });
+  it("keeps the count between 1 and 500", () => {
+    expect([0, 1, 500, 501, 2.6, NaN].map(clampLimit)).toEqual([1, 1, 500, 500, 3, 12]);
+  });
+});
+
+describe("what is shown", () => {
+  it("never shows less than 0% or more than 100%", () => {
+    expect([-0.3, 0.934, 1.0001].map(percent)).toEqual(["0%", "93%", "100%"]);
+  });
+  it("names an item by its title, else by its file", () => {
+    expect(titleOf({ ...hit, fields: { title: "A coat" } })).toBe("A coat");
+    expect(titleOf({ ...hit, class: "coat" })).toBe("coat ü#1");
+  });
+  it("makes large photos small and leaves small ones", () => {
+    expect(fitted(4000, 3000)).toEqual([1024, 768]);
+    expect(fitted(100, 50)).toEqual([100, 50]);
+    expect(fitted(100000, 10)).toEqual([1024, 1]);
+  });
+});
