@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Writes the files of a built page (web/dist) as one C file.
 
-  embed_page.py DIST OUT.c
+  embed_page.py DIST OUT.c OUT.d
 
 The result depends on nothing but the files: they are taken in the order of
 their paths, and an ETag is a hash of the bytes. The bytes themselves are brought
-in by the assembler (.incbin), which takes no time to compile.
+in by the assembler (.incbin), which takes no time to compile. OUT.d tells Ninja what the result was
+made of, folders too: a page that is built anew has files of other names.
 """
 import hashlib
 import pathlib
@@ -44,10 +45,11 @@ def quoted(text):
 
 
 def main():
-    if len(sys.argv) != 3:
+    if len(sys.argv) != 4:
         sys.exit(__doc__)
     dist = pathlib.Path(sys.argv[1])
-    files = sorted(f for f in dist.rglob("*") if f.is_file())
+    found = sorted(dist.rglob("*"))
+    files = [f for f in found if f.is_file()]
     if not any(f.relative_to(dist).as_posix() == "index.html" for f in files):
         sys.exit(f"{dist}: no index.html there; build the page first "
                  "(npm ci && npm run build in web/)")
@@ -67,6 +69,8 @@ def main():
             + "const struct sosie_page_file sosie_page_files[] = {\n" + "".join(rows)
             + f"}};\nconst size_t sosie_page_n_files = {len(files)};\n")
     pathlib.Path(sys.argv[2]).write_text(text, encoding="utf-8")
+    made_of = " ".join(str(f.resolve()).replace(" ", "\\ ") for f in [dist, *found])
+    pathlib.Path(sys.argv[3]).write_text(f"{sys.argv[2]}: {made_of}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

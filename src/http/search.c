@@ -84,12 +84,8 @@ read_process_image(const struct sosie_http_request *request,
     if (!photo)
         return sosie_fail(err, SOSIE_BAD_INPUT,
                           "part \"filepath\" is missing, expected %s", kinds);
-    if (!setting)
-        return sosie_fail(err, SOSIE_BAD_INPUT,
-                          "part \"setting\" is missing, expected JSON such as "
-                          "{\"output_limit\":12,\"on_cnn\":true}");
     query->within_predicted = true;
-    st = read_setting(setting, query, err);
+    st = setting ? read_setting(setting, query, err) : SOSIE_OK;
     if (st)
         return st;
     return set_photo(query, "part \"filepath\"", photo->bytes.data,

@@ -320,7 +320,7 @@ static void bad_multipart_bodies_are_explained(void **state)
     struct answer a =
         post("/process_image", form_type, FILE_PART("filepath", "p") LAST);
     (void)state;
-    says(&a, 400, "part \\\"setting\\\" is missing");
+    assert_int_equal(a.status, 200); /* a setting that is absent: 12, on */
     a = post("/process_image", form_type, TEXT_PART("setting", "{}") LAST);
     says(&a, 400, "part \\\"filepath\\\" is missing");
     a = post("/process_image", form_type,
