@@ -5,8 +5,9 @@
 
 The result depends on nothing but the files: they are taken in the order of
 their paths, and an ETag is a hash of the bytes. The bytes themselves are brought
-in by the assembler (.incbin), which takes no time to compile. OUT.d tells Ninja what the result was
-made of, folders too: a page that is built anew has files of other names.
+in by the assembler (.incbin), which takes no time to compile. OUT.d tells Ninja
+what the result was made of, folders too: a page that is built anew has files of
+other names.
 """
 import hashlib
 import pathlib

@@ -18,7 +18,7 @@ enum {
     N_TORN = 3     /* classes that a search within the prediction spans */
 };
 /* A vote weighs exp(score * VOTE_SHARPNESS): a near row counts for more. */
-static const double VOTE_SHARPNESS = 12;
+static const double VOTE_SHARPNESS = 16;
 /* Classes are added, best first, until they hold this much probability. */
 static const double SURE = 0.8;
 
