@@ -45,9 +45,9 @@ struct sosie_model_info {
     struct sosie_digest digest; /* of the file's bytes */
     uint32_t width, height;     /* of the input, pixels */
     enum sosie_fit fit;
-    size_t dim;        /* elements of the embedding */
-    size_t n_logits;   /* 0 if there is no such output */
-    size_t n_labels;   /* 0, or equal to n_logits */
+    size_t dim;      /* elements of the embedding */
+    size_t n_logits; /* 0 if there is no such output */
+    size_t n_labels; /* 0, or equal to n_logits */
     const char *const *labels;
     size_t n_parameters;
 };

@@ -318,10 +318,8 @@ static void bad_multipart_bodies_are_explained(void **state)
 {
     char many[2000] = "";
     struct answer a =
-        post("/process_image", form_type, FILE_PART("filepath", "p") LAST);
+        post("/process_image", form_type, TEXT_PART("setting", "{}") LAST);
     (void)state;
-    assert_int_equal(a.status, 200); /* a setting that is absent: 12, on */
-    a = post("/process_image", form_type, TEXT_PART("setting", "{}") LAST);
     says(&a, 400, "part \\\"filepath\\\" is missing");
     a = post("/process_image", form_type,
              FILE_PART("filepath", "") TEXT_PART("setting", "{}") LAST);

@@ -643,8 +643,8 @@ static void a_killed_run_loses_nothing_that_was_committed(void **state)
         int status;
         if (!child) {
             struct sosie_index_report report;
-            _exit(catalog_index(shop.catalog, options, shop.photos, &report,
-                                &err));
+            _exit((int)catalog_index(shop.catalog, options, shop.photos,
+                                     &report, &err));
         }
         assert_int_equal(waitpid(child, &status, 0), child);
         expect_sound_or_unmade(&shop);
