@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/openat2.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -39,11 +40,13 @@ static enum sosie_status fail_path(const char *path, struct sosie_error *err)
 
 /* ---- in ------------------------------------------------------------------ */
 
-static enum sosie_status too_large(const char *name, size_t max_bytes,
+static enum sosie_status too_large(const char *name, const char *more,
+                                   uint64_t size, size_t max_bytes,
                                    struct sosie_error *err)
 {
-    return sosie_fail(err, SOSIE_TOO_LARGE, "%s: more than %zu bytes", name,
-                      max_bytes);
+    return sosie_fail(err, SOSIE_TOO_LARGE,
+                      "%s has %s%" PRIu64 " bytes, at most %zu are taken", name,
+                      more, size, max_bytes);
 }
 
 /* Room for at least one byte more than is used, and the final NUL. */
@@ -75,7 +78,7 @@ enum sosie_status sosie_file_read_fd(int fd, const char *name, size_t max_bytes,
     /* A size that is known saves the growing; a pipe has none. */
     if (!fstat(fd, &info) && S_ISREG(info.st_mode) && info.st_size > 0) {
         if ((uint64_t)info.st_size > max_bytes)
-            return too_large(name, max_bytes, err);
+            return too_large(name, "", (uint64_t)info.st_size, max_bytes, err);
         room = (size_t)info.st_size + 2;
         buffer = malloc(room);
         if (!buffer)
@@ -98,7 +101,7 @@ enum sosie_status sosie_file_read_fd(int fd, const char *name, size_t max_bytes,
             break;
         used += (size_t)n;
         if (used > max_bytes) {
-            st = too_large(name, max_bytes, err);
+            st = too_large(name, "more than ", max_bytes, max_bytes, err);
             goto out;
         }
     }

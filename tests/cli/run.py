@@ -169,7 +169,7 @@ def photos_to_search_with_get_a_clear_refusal():
         large.write_bytes(b"\xff\xd8\xff" + bytes(11 << 20))
         for photo, words in (
                 (ROOT / "meson.build", "looks like text, not an image; expected JPEG, PNG or WebP"),
-                (cut, "PNG is truncated"), (large, "more than 10485760 bytes"),
+                (cut, "PNG is truncated"), (large, "has 11534339 bytes, at most 10485760 are taken"),
                 (huge, "20000x20000 pixels, 400.0 megapixels; at most 40.0"), (s.folder / "none.jpg", "No such file"),
                 (s.folder, "not a regular file")):
             done = s.run("search", s.catalog, photo, code=1)

@@ -155,7 +155,7 @@ static void reading_says_what_is_wrong_with_a_path(void **state)
                 &err, "No such file");
     check_ok(sosie_file_write(path, text, 1, &err), &err);
     check_fails(sosie_file_read(path, 9, &bytes, &size, &err), SOSIE_TOO_LARGE,
-                &err, "more than 9 bytes");
+                &err, "has 10 bytes, at most 9 are taken");
     check_fails(sosie_file_read(folder, 9, &bytes, &size, &err),
                 SOSIE_BAD_INPUT, &err, "not a regular file");
     check_ok(sosie_file_map(path, &map, &size, &err), &err);
