@@ -1,8 +1,6 @@
-import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
-  plugins: [react()],
   // Nothing inlined: the page's policy allows no data: scripts or styles.
   build: { assetsInlineLimit: 0, target: "es2022" },
   server: { proxy: { "/v1": "http://127.0.0.1:5000", "/static": "http://127.0.0.1:5000" } },

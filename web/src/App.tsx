@@ -1,69 +1,63 @@
 // App.tsx: the page: a photo on the left, what looks like it on the right.
-import { useCallback, useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useState } from "react";
 import styles from "./App.module.css";
 import type { Crop, Hit, Subject } from "./api";
 import { Classes } from "./Classes";
-import { DropZone, useDroppedPhoto } from "./DropZone";
+import { PhotoButton, useDroppedPhoto, Welcome } from "./DropZone";
 import { prepare } from "./photo";
 import { Query } from "./Query";
 import { Results } from "./Results";
-import { loadSettings, saveSettings, type Settings } from "./settings";
+import { loadSettings, type Settings, saveSettings } from "./settings";
 import { SettingsPanel } from "./SettingsPanel";
 import { useSearch } from "./useSearch";
+import { useTrail } from "./useTrail";
+
+/** What is asked of one subject only, and forgotten with the next. */
+interface Narrowing {
+  of: Subject | null;
+  crop: Crop | null;
+  chosen: string | null;
+}
 
 export function App() {
-  const [trail, setTrail] = useState<Subject[]>([]);
-  const [crop, setCrop] = useState<Crop | null>(null);
-  const [chosen, setChosen] = useState<string | null>(null);
+  const { subject, before, open, goTo } = useTrail();
   const [settings, setSettings] = useState<Settings>(loadSettings);
-  const subject = trail.at(-1) ?? null;
-  const found = useSearch(subject, { ...settings, crop: subject?.kind === "photo" ? crop : null, chosen });
-  const top = useRef<HTMLElement>(null);
+  const [narrowing, setNarrowing] = useState<Narrowing>({ of: null, crop: null, chosen: null });
+  const current = narrowing.of === subject ? narrowing : { of: subject, crop: null, chosen: null };
+  const found = useSearch(subject, { ...settings, crop: current.crop, chosen: current.chosen });
 
   useEffect(() => saveSettings(settings), [settings]);
-
-  const begin = useCallback((next: Subject[]) => {
-    setTrail(next);
-    setCrop(null);
-    setChosen(null);
-    top.current?.scrollIntoView({ block: "start" });
-  }, []);
 
   const takePhoto = useCallback(
     async (file: File) => {
       const photo = await prepare(file);
-      begin([{ kind: "photo", photo, url: URL.createObjectURL(photo), name: file.name || "Your photo" }]);
+      open({ kind: "photo", photo, url: URL.createObjectURL(photo), name: file.name || "Your photo" });
     },
-    [begin],
+    [open],
   );
+  const moreLike = useCallback((hit: Hit) => open({ kind: "item", hit }), [open]);
   const dragging = useDroppedPhoto(takePhoto);
-  const moreLike = (hit: Hit) => begin([...trail, { kind: "item", hit }]);
 
   return (
     <>
-      <header className={styles.header} ref={top}>
-        <button type="button" className={styles.brand} onClick={() => begin([])}>
+      <header className={styles.header}>
+        <button type="button" className={styles.brand} disabled={subject === null} onClick={() => goTo(-1)}>
           <img src="/icon.svg" alt="" width="28" height="28" />
           Sosie
         </button>
-        <p className={styles.claim}>Drop a photo, see what looks alike.</p>
+        {subject && <PhotoButton onPhoto={takePhoto}>New photo</PhotoButton>}
       </header>
       {subject === null ? (
-        <main className={styles.hero}>
-          <h1>Find what looks alike</h1>
-          <p>A photo is all it takes: from your camera, a magazine, a friend.</p>
-          <DropZone onPhoto={takePhoto} dragging={dragging} large />
-        </main>
+        <Welcome onPhoto={takePhoto} />
       ) : (
         <main className={styles.main}>
           <h1 className={styles.hidden}>Products that look alike</h1>
-          <aside className={styles.aside}>
-            <Query trail={trail} onCrop={setCrop} onBack={(n) => begin(trail.slice(0, n + 1))} />
-            <DropZone onPhoto={takePhoto} dragging={dragging} />
+          <aside className={styles.aside} aria-label="Search">
+            <Query subject={subject} before={before} onCrop={(crop) => setNarrowing({ ...current, crop })} onStep={goTo} />
             <SettingsPanel settings={settings} onChange={setSettings} />
           </aside>
-          <section className={styles.results} aria-label="Results">
-            <Classes classes={found.answer?.classes ?? []} chosen={chosen} onChoose={setChosen} />
+          <section aria-label="Results">
+            <Classes classes={found.classes} chosen={current.chosen} onChoose={(chosen) => setNarrowing({ ...current, chosen })} />
             <Results found={found} limit={settings.limit} onMoreLike={moreLike} />
           </section>
         </main>

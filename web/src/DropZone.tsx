@@ -1,5 +1,5 @@
 // DropZone.tsx: where photos come in: dropped anywhere, pasted, or chosen.
-import { useEffect, useRef, useState } from "react";
+import { type ReactNode, useEffect, useRef, useState } from "react";
 import styles from "./DropZone.module.css";
 
 type OnPhoto = (file: File) => void;
@@ -34,34 +34,47 @@ export function useDroppedPhoto(onPhoto: OnPhoto): boolean {
   return depth > 0;
 }
 
-export function DropZone({ onPhoto, dragging, large = false }: { onPhoto: OnPhoto; dragging: boolean; large?: boolean }) {
+/** A button that opens the file chooser; on a phone, the camera as well. */
+export function PhotoButton({ onPhoto, main = false, children }: { onPhoto: OnPhoto; main?: boolean; children: ReactNode }) {
   const input = useRef<HTMLInputElement>(null);
   return (
-    <div className={[styles.zone, large && styles.large, dragging && styles.dragging].filter(Boolean).join(" ")}>
-      {large && (
-        <svg viewBox="0 0 48 48" width="56" height="56" aria-hidden="true" className={styles.icon}>
-          <rect x="6" y="10" width="36" height="28" rx="5" />
-          <circle cx="17" cy="20" r="3.5" />
-          <path d="M8 35l11-10 7 6 7-8 8 9" />
-        </svg>
-      )}
-      <button type="button" className={styles.button} onClick={() => input.current?.click()}>
-        {large ? "Choose a photo" : "Another photo"}
+    <>
+      <button type="button" className={main ? styles.main : styles.button} onClick={() => input.current?.click()}>
+        {children}
       </button>
-      {large && <p>or drop or paste one anywhere: JPEG, PNG or WebP</p>}
       <input
         ref={input}
         type="file"
         accept="image/*"
-        aria-label="Photo to search with"
-        className={styles.input}
-        tabIndex={-1}
+        hidden
         onChange={(event) => {
           const file = event.target.files?.[0];
           event.target.value = "";
           if (file) onPhoto(file);
         }}
       />
-    </div>
+    </>
+  );
+}
+
+/** The empty page. */
+export function Welcome({ onPhoto }: { onPhoto: OnPhoto }) {
+  return (
+    <main className={styles.welcome}>
+      <h1>Find what looks alike</h1>
+      <p className={styles.lead}>A photo is all it takes: from your camera, a magazine, a friend.</p>
+      <div className={styles.zone}>
+        <svg viewBox="0 0 64 48" className={styles.icon} aria-hidden="true">
+          <rect x="3" y="9" width="30" height="36" rx="6" transform="rotate(-7 18 27)" />
+          <rect x="29" y="5" width="30" height="36" rx="6" transform="rotate(7 44 23)" className={styles.front} />
+          <path d="M35.5 33.5l6.5-9 5 5.5 3.5-3.5 6 9" className={styles.hills} />
+          <circle cx="50" cy="17" r="2.6" className={styles.sun} />
+        </svg>
+        <PhotoButton onPhoto={onPhoto} main>
+          Choose a photo
+        </PhotoButton>
+        <p>or drop or paste one anywhere on this page</p>
+      </div>
+    </main>
   );
 }

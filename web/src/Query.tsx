@@ -5,8 +5,10 @@ import ReactCrop, { type PercentCrop } from "react-image-crop";
 import "react-image-crop/dist/ReactCrop.css";
 import { type Crop, photoUrl, type Subject } from "./api";
 import styles from "./Query.module.css";
+import { nameOf } from "./text";
 
 const MIN_PERCENT = 4; // a smaller crop is a slip of the finger
+const MIDDLE: PercentCrop = { unit: "%", x: 20, y: 20, width: 60, height: 60 };
 
 /** Per cent of the photo to fractions; null for the whole. */
 export function fractions(crop: PercentCrop): Crop | null {
@@ -19,15 +21,16 @@ export function fractions(crop: PercentCrop): Crop | null {
 function Photo({ url, name, onCrop }: { url: string; name: string; onCrop: (crop: Crop | null) => void }) {
   const [crop, setCrop] = useState<PercentCrop>();
   const [shown, setShown] = useState(true);
-  const clear = () => {
-    setCrop(undefined);
-    onCrop(null);
+  const cropTo = (next: PercentCrop | undefined) => {
+    setCrop(next);
+    onCrop(next ? fractions(next) : null);
   };
   if (!shown) return <p className={styles.unreadable}>{name} can&rsquo;t be shown here.</p>;
   return (
     <>
       <ReactCrop
         {...(crop ? { crop } : {})}
+        className={styles.crop ?? ""}
         onChange={(_, percent) => setCrop(percent)}
         onComplete={(_, percent) => onCrop(fractions(percent))}
         ruleOfThirds
@@ -45,13 +48,20 @@ function Photo({ url, name, onCrop }: { url: string; name: string; onCrop: (crop
       >
         <img src={url} alt="What you are looking for" className={styles.photo} onError={() => setShown(false)} />
       </ReactCrop>
-      {crop?.width ? (
-        <button type="button" className={styles.whole} onClick={clear}>
-          Search the whole photo
-        </button>
-      ) : (
-        <p className={styles.hint}>Drag over the photo to search a part of it.</p>
-      )}
+      <p className={styles.hint}>
+        {crop?.width ? (
+          <button type="button" onClick={() => cropTo(undefined)}>
+            Search the whole photo
+          </button>
+        ) : (
+          <>
+            Drag over the photo to{" "}
+            <button type="button" onClick={() => cropTo(MIDDLE)}>
+              search a part
+            </button>
+          </>
+        )}
+      </p>
     </>
   );
 }
@@ -61,29 +71,31 @@ function thumbnail(subject: Subject): string {
 }
 
 interface Props {
-  trail: Subject[];
+  subject: Subject;
+  /** The steps that led here. */
+  before: Subject[];
   onCrop: (crop: Crop | null) => void;
-  onBack: (step: number) => void;
+  onStep: (step: number) => void;
 }
 
-export function Query({ trail, onCrop, onBack }: Props) {
-  const subject = trail.at(-1);
-  if (!subject) return null;
+export function Query({ subject, before, onCrop, onStep }: Props) {
   return (
     <div className={styles.query}>
       {subject.kind === "photo" ? (
         <Photo key={subject.url} url={subject.url} name={subject.name} onCrop={onCrop} />
       ) : (
-        <img src={photoUrl(subject.hit)} alt={`More like this ${subject.hit.class}`} className={styles.photo} />
+        <>
+          <img src={photoUrl(subject.hit)} alt="" className={styles.photo} />
+          <p className={styles.hint}>More like this {nameOf(subject.hit)}</p>
+        </>
       )}
-      {trail.length > 1 && (
+      {before.length > 0 && (
         <nav aria-label="The way here" className={styles.trail}>
-          {trail.slice(0, -1).map((step, i) => (
-            <button type="button" key={i} onClick={() => onBack(i)} aria-label={`Back to step ${i + 1}`}>
+          {before.map((step, i) => (
+            <button type="button" key={i} onClick={() => onStep(i)} aria-label={`Back to step ${i + 1}`}>
               <img src={thumbnail(step)} alt="" />
             </button>
           ))}
-          <span aria-hidden="true">›</span>
         </nav>
       )}
     </div>

@@ -1,59 +1,102 @@
-// Results.tsx: the grid of look-alikes, and what stands there while there are
-// none: skeletons, an empty catalog, an error with a way on.
-import { type Hit, photoUrl } from "./api";
+// Results.tsx: the hits, and what there is instead of them: skeletons, nothing
+// found, an error with a way on.
+import { memo, type SyntheticEvent, useState } from "react";
+import { type Hit, photoUrl, type SearchError, type Trouble } from "./api";
 import styles from "./Results.module.css";
-import { percent, titleOf } from "./text";
+import { countOf, detailsOf, nameOf, percent } from "./text";
 import type { Searching } from "./useSearch";
 
-function Bar({ name, value }: { name: "shape" | "colour"; value: number }) {
+function Aspect({ name, value }: { name: "shape" | "colour"; value: number }) {
   return (
     <span className={styles.aspect}>
-      <span>{name}</span>
-      <progress className={styles[name]} max={1} value={Math.max(0, value)} aria-label={name} />
-      <span>{percent(value)}</span>
+      <progress className={styles[name]} max={1} value={Math.max(0, value)} aria-hidden="true" />
+      <span>
+        {name} {percent(value)}
+      </span>
     </span>
   );
 }
 
-function Tile({ hit, onMoreLike }: { hit: Hit; onMoreLike: (hit: Hit) => void }) {
-  const title = titleOf(hit);
+/** Tall photos fill their frame; wide ones are shown whole. */
+function Picture({ hit }: { hit: Hit }) {
+  const [fit, setFit] = useState(styles.fill);
+  const [shown, setShown] = useState(true);
+  const measure = ({ currentTarget: { naturalWidth, naturalHeight } }: SyntheticEvent<HTMLImageElement>) => {
+    if (naturalWidth > naturalHeight * 1.1 || naturalWidth < naturalHeight * 0.5) setFit(styles.whole);
+  };
+  if (!shown) return <span className={styles.missing}>{nameOf(hit)}</span>;
+  return <img src={photoUrl(hit)} alt={nameOf(hit)} className={fit} loading="lazy" decoding="async" onLoad={measure} onError={() => setShown(false)} />;
+}
+
+const Tile = memo(function Tile({ hit, onMoreLike }: { hit: Hit; onMoreLike: (hit: Hit) => void }) {
+  const details = detailsOf(hit);
   return (
     <li className={styles.tile}>
-      <div className={styles.frame}>
-        <img src={photoUrl(hit)} alt={title} loading="lazy" decoding="async" />
-      </div>
-      <div className={styles.text}>
-        <span className={styles.title} title={title}>
-          {title}
+      <button type="button" className={styles.frame} onClick={() => onMoreLike(hit)}>
+        <Picture hit={hit} />
+        <span className={styles.more}>
+          <svg viewBox="0 0 20 14" width="18" height="13" aria-hidden="true">
+            <circle cx="7" cy="7" r="5.5" />
+            <circle cx="13" cy="7" r="5.5" />
+          </svg>
+          <span className={styles.moreText}>More like this</span>
         </span>
-        <span className={styles.class}>{hit.class}</span>
-        <span className={styles.score}>{percent(hit.score)}</span>
-      </div>
-      <div className={styles.aspects}>
-        <Bar name="shape" value={hit.aspects.shape} />
-        <Bar name="colour" value={hit.aspects.colour} />
-      </div>
-      <button type="button" className={styles.more} onClick={() => onMoreLike(hit)} aria-label={`More like ${title}`}>
-        More like this
       </button>
+      <p className={styles.name}>
+        <span title={nameOf(hit)}>{nameOf(hit)}</span>
+        <strong>{percent(hit.score)}</strong>
+      </p>
+      {details && <p className={styles.details}>{details}</p>}
+      <p className={styles.aspects}>
+        <Aspect name="shape" value={hit.aspects.shape} />
+        <Aspect name="colour" value={hit.aspects.colour} />
+      </p>
     </li>
   );
-}
+});
 
 function Skeletons({ n }: { n: number }) {
   return (
-    <ul className={styles.grid} aria-hidden="true">
+    <div className={styles.grid} aria-hidden="true">
       {Array.from({ length: Math.min(n, 24) }, (_, i) => (
-        <li key={i} className={styles.skeleton} />
+        <span key={i} className={styles.skeleton} />
       ))}
-    </ul>
+    </div>
+  );
+}
+
+const TITLES: Record<Trouble, string> = {
+  offline: "The server can’t be reached",
+  busy: "The server is busy",
+  refused: "This can’t be searched",
+  failed: "Something went wrong on the server",
+};
+
+function explain({ trouble, message, wait }: SearchError): string {
+  if (trouble === "offline") return "Check your connection. The search goes on by itself when you are back online.";
+  if (trouble === "busy") return `Many photos are being searched. Trying again in ${wait} s.`;
+  return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
+}
+
+function Failure({ error, retry }: { error: SearchError; retry: () => void }) {
+  return (
+    <div className={styles.error} role="alert">
+      <div>
+        <strong>{TITLES[error.trouble]}</strong>
+        <p>{explain(error)}</p>
+      </div>
+      {error.trouble !== "refused" && (
+        <button type="button" onClick={retry}>
+          Try again
+        </button>
+      )}
+    </div>
   );
 }
 
 function summary({ answer, busy }: Searching): string {
-  if (!answer) return busy ? "Searching" : "";
-  const n = answer.hits.length;
-  return `${n} ${n === 1 ? "product looks" : "products look"} alike · ${answer.took_ms.total.toFixed(1)} ms`;
+  if (!answer) return busy ? "Searching…" : "";
+  return `${countOf(answer.hits.length)} · ${answer.took_ms.total.toFixed(1)} ms`;
 }
 
 interface Props {
@@ -65,29 +108,20 @@ interface Props {
 export function Results({ found, limit, onMoreLike }: Props) {
   const { answer, error, busy, retry } = found;
   return (
-    <>
-      <p className={styles.summary} role="status" aria-live="polite">
+    <div aria-busy={busy}>
+      <p className={styles.summary} role="status">
         {summary(found)}
       </p>
-      {error && (
-        <div className={styles.error} role="alert">
-          <p>{error.message}</p>
-          {error.retry && (
-            <button type="button" onClick={retry}>
-              Try again
-            </button>
-          )}
-        </div>
-      )}
+      {error && !busy && <Failure error={error} retry={retry} />}
       {!answer && busy && <Skeletons n={limit} />}
-      {answer?.hits.length === 0 && <p className={styles.empty}>Nothing looks like it here. Try all classes, or another photo.</p>}
+      {answer?.hits.length === 0 && <p className={styles.empty}>Nothing here looks like it. Try another photo, or a part of this one.</p>}
       {answer && (
-        <ul className={busy ? `${styles.grid} ${styles.stale}` : styles.grid} aria-busy={busy}>
+        <ol className={busy ? `${styles.grid} ${styles.stale}` : styles.grid}>
           {answer.hits.map((hit) => (
             <Tile key={hit.id} hit={hit} onMoreLike={onMoreLike} />
           ))}
-        </ul>
+        </ol>
       )}
-    </>
+    </div>
   );
 }

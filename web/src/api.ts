@@ -1,4 +1,4 @@
-// api.ts: the server's contract (POST /v1/search) and the calls that use it.
+// api.ts: the server's contract (POST /v1/search) and the call that uses it.
 
 export interface Crop {
   x: number;
@@ -41,15 +41,21 @@ export interface Wishes {
   crop: Crop | null;
 }
 
-/** Something that the reader can understand and, perhaps, try again. */
+/** offline: no answer; busy: not now; refused: not like this; failed: its fault. */
+export type Trouble = "offline" | "busy" | "refused" | "failed";
+
 export class SearchError extends Error {
   constructor(
+    readonly trouble: Trouble,
     message: string,
-    readonly retry: boolean,
+    /** Seconds after which the server wants to be asked again. */
+    readonly wait = 0,
   ) {
     super(message);
   }
 }
+
+const PATIENCE_MS = 30_000;
 
 export function photoUrl(hit: Pick<Hit, "class" | "path">): string {
   const parts = hit.path.split("/").map(encodeURIComponent);
@@ -72,18 +78,27 @@ export function formOf(subject: Subject, wishes: Wishes): FormData {
   return form;
 }
 
+/** What an answer other than success means. */
+export function refusal(status: number, body: unknown, retryAfter: string | null): SearchError {
+  const told = (body as { error?: { message?: unknown } } | null)?.error?.message;
+  const message = typeof told === "string" ? told : `it answered with status ${status}`;
+  if (status === 429 || status === 503)
+    return new SearchError("busy", message, Math.min(60, Math.max(1, Number(retryAfter) || 2)));
+  return new SearchError(status >= 500 ? "failed" : "refused", message);
+}
+
 export async function search(subject: Subject, wishes: Wishes, signal: AbortSignal): Promise<Answer> {
-  let answer: Response;
   try {
-    answer = await fetch("/v1/search", { method: "POST", body: formOf(subject, wishes), signal });
+    const answer = await fetch("/v1/search", {
+      method: "POST",
+      body: formOf(subject, wishes),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]),
+    });
+    if (answer.ok) return (await answer.json()) as Answer;
+    const body: unknown = await answer.json().catch(() => null);
+    throw refusal(answer.status, body, answer.headers.get("Retry-After"));
   } catch (error) {
-    if (signal.aborted) throw error;
-    throw new SearchError("The server does not answer. Is it running, and are you online?", true);
+    if (signal.aborted || error instanceof SearchError) throw error;
+    throw new SearchError("offline", "there was no answer");
   }
-  const body: unknown = await answer.json().catch(() => null);
-  if (answer.ok && body) return body as Answer;
-  const told = (body as { error?: { message?: string } } | null)?.error?.message;
-  if (answer.status === 503 || answer.status === 429)
-    throw new SearchError("The server is busy at the moment.", true);
-  throw new SearchError(told ? `This could not be searched: ${told}.` : `The server answered ${answer.status}.`, answer.status >= 500);
 }

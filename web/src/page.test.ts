@@ -1,10 +1,10 @@
 // The pure parts of the page.
 import { describe, expect, it } from "vitest";
-import { formOf, type Hit, photoUrl, type Wishes } from "./api";
+import { formOf, type Hit, photoUrl, refusal, type Wishes } from "./api";
 import { fitted } from "./photo";
 import { fractions } from "./Query";
 import { clampLimit, DEFAULTS, parseSettings } from "./settings";
-import { percent, titleOf } from "./text";
+import { detailsOf, nameOf, percent } from "./text";
 
 const wishes: Wishes = { limit: 12, cnn: true, balance: null, chosen: null, crop: null };
 const hit: Hit = { id: "7", path: "a b/ü#1.jpg", class: "T-Shirt & Co/x", score: 1, aspects: { shape: 1, colour: 1 }, fields: {} };
@@ -48,13 +48,26 @@ describe("what is shown", () => {
   it("never shows less than 0% or more than 100%", () => {
     expect([-0.3, 0.934, 1.0001].map(percent)).toEqual(["0%", "93%", "100%"]);
   });
-  it("names an item by its title, else by its file", () => {
-    expect(titleOf({ ...hit, fields: { title: "A coat" } })).toBe("A coat");
-    expect(titleOf({ ...hit, class: "coat" })).toBe("coat ü#1");
+  it("names an item by its title, else by its class", () => {
+    const coat = { ...hit, class: "coat", fields: { title: " A warm one ", price: "79 EUR" } };
+    expect([nameOf(coat), detailsOf(coat)]).toEqual(["A warm one", "coat · 79 EUR"]);
+    expect([nameOf({ ...coat, fields: {} }), detailsOf({ ...coat, fields: {} })]).toEqual(["coat", ""]);
   });
   it("makes large photos small and leaves small ones", () => {
     expect(fitted(4000, 3000)).toEqual([1024, 768]);
     expect(fitted(100, 50)).toEqual([100, 50]);
     expect(fitted(100000, 10)).toEqual([1024, 1]);
+  });
+});
+
+describe("what went wrong", () => {
+  it("is the server's own words where it has some", () => {
+    const told = refusal(415, { error: { code: "unsupported", message: "these are words" } }, null);
+    expect([told.trouble, told.message]).toEqual(["refused", "these are words"]);
+    expect(refusal(502, null, null).trouble).toBe("failed");
+    expect(refusal(400, { error: { message: 7 } }, null).message).toMatch("400");
+  });
+  it("waits as long as a busy server wants, within reason", () => {
+    expect(["5", "0", "later", "9999", null].map((wait) => refusal(503, null, wait).wait)).toEqual([5, 2, 2, 60, 2]);
   });
 });

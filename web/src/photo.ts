@@ -2,6 +2,8 @@
 
 const LONGEST = 1024;
 const SMALL_BYTES = 400_000;
+/** What the server reads; whatever else the browser can read becomes JPEG. */
+const READ_BY_SERVER = ["image/jpeg", "image/png", "image/webp"];
 
 /** width x height so that the longer side is at most `longest`. */
 export function fitted(width: number, height: number, longest = LONGEST): [number, number] {
@@ -22,7 +24,7 @@ export async function prepare(file: Blob): Promise<Blob> {
     return file;
   }
   const [width, height] = fitted(bitmap.width, bitmap.height);
-  if (width === bitmap.width && file.size <= SMALL_BYTES) {
+  if (width === bitmap.width && file.size <= SMALL_BYTES && READ_BY_SERVER.includes(file.type)) {
     bitmap.close();
     return file;
   }

@@ -8,8 +8,8 @@ export interface Settings {
 
 export const DEFAULTS: Settings = { limit: 12, cnn: true, balance: null };
 export const LIMIT_MAX = 500;
-/** Where the slider stands when the server decides: weights 1 and 0.45. */
-export const DEFAULT_BALANCE = 0.31;
+/** Where the slider stands when the server decides: weights 1 and 0.55. */
+export const DEFAULT_BALANCE = 0.355;
 
 const KEY = "sosie.settings";
 

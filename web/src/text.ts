@@ -6,9 +6,21 @@ export function percent(score: number): string {
   return `${Math.round(Math.max(0, Math.min(1, score)) * 100)}%`;
 }
 
-/** The item's title, else its class and file name. */
-export function titleOf(hit: Pick<Hit, "fields" | "class" | "path">): string {
-  const title = hit.fields.title;
-  if (typeof title === "string" && title.trim()) return title;
-  return `${hit.class} ${hit.path.split("/").at(-1)?.replace(/\.[a-z]+$/i, "") ?? ""}`.trim();
+function textOf(value: unknown): string {
+  return typeof value === "string" || typeof value === "number" ? String(value).trim() : "";
+}
+
+/** The item's title, else its class. */
+export function nameOf(hit: Pick<Hit, "fields" | "class">): string {
+  return textOf(hit.fields.title) || hit.class;
+}
+
+/** What else is worth a line: the class, if it is not the name, and the price. */
+export function detailsOf(hit: Pick<Hit, "fields" | "class">): string {
+  const known = nameOf(hit) === hit.class ? "" : hit.class;
+  return [known, textOf(hit.fields.price)].filter(Boolean).join(" · ");
+}
+
+export function countOf(n: number): string {
+  return n === 1 ? "1 product looks alike" : `${n} products look alike`;
 }

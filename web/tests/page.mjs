@@ -84,14 +84,22 @@ const browser = await chromium.launch({
 const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, colorScheme: "light" });
 page.setDefaultTimeout(15_000);
 
+page.on("filechooser", () => {}); // from the start, or the first may be missed
+
 const complaints = [];
 const strangers = [];
-const searches = [];
 page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
 page.on("pageerror", (error) => complaints.push(String(error)));
 page.on("request", (request) => {
   if (!/^(blob|data):/.test(request.url()) && !request.url().startsWith(home)) strangers.push(request.url());
-  if (request.url().endsWith("/v1/search")) searches.push(request.postData() ?? "");
+});
+// Chromium does not tell what a multipart body with a file holds: the page does.
+await page.addInitScript(() => {
+  const real = globalThis.fetch;
+  globalThis.fetch = (address, options) => {
+    globalThis.lastSent = Object.fromEntries([...options.body].filter(([, value]) => typeof value === "string"));
+    return real(address, options);
+  };
 });
 
 const tiles = page.locator("main ol > li");
@@ -102,17 +110,13 @@ const cnn = page.getByRole("switch", { name: "Same class only" });
 const classes = page.getByRole("group", { name: "Classes" });
 const query = page.getByRole("img", { name: "What you are looking for" });
 
-/** The text of a field of the last search; null if it was not sent. */
-function sent(field) {
-  const found = new RegExp(`name="${field}"\r\n\r\n(.*)\r\n`).exec(searches.at(-1) ?? "");
-  return found ? found[1] : null;
-}
+/** The text of a field of the last search; undefined if it was not sent. */
+const sent = (field) => page.evaluate((name) => globalThis.lastSent[name], field);
 
 /** Does something, and waits until a search that follows from it has settled. */
 async function searching(act) {
-  const answer = page.waitForResponse((response) => response.url().endsWith("/v1/search"));
-  await act();
-  await answer;
+  const answered = page.waitForResponse((response) => response.url().endsWith("/v1/search"));
+  await Promise.all([answered, act()]);
   await page.locator("[aria-busy=true]").waitFor({ state: "detached" });
 }
 
@@ -190,7 +194,7 @@ await check("the keyboard alone opens the file chooser", async () => {
 await check("a dropped photo is searched at once, and 12 products come with their pictures", async () => {
   await dropPhoto();
   expect(await tiles.count(), 12, "the number of products");
-  expect(sent("crop"), null, "the crop");
+  expect(await sent("crop"), undefined, "the crop");
   expectTrue(/^12 /.test(await status.innerText()), `the status says ${await status.innerText()}`);
   await expectPictures();
 });
@@ -204,14 +208,14 @@ await check("the results are accessible", () => expectAccessible("results"));
 
 await check("another count brings as many products", async () => {
   await searching(() => howMany.fill("5"));
-  expect(sent("limit"), "5", "the limit");
+  expect(await sent("limit"), "5", "the limit");
   expect(await tiles.count(), 5, "the number of products");
 });
 
 await check("the CNN can be switched off", async () => {
-  expect(sent("within_predicted"), "true", "within_predicted");
+  expect(await sent("within_predicted"), "true", "within_predicted");
   await searching(() => cnn.click());
-  expect(sent("within_predicted"), "false", "within_predicted");
+  expect(await sent("within_predicted"), "false", "within_predicted");
   expect(await tiles.count(), 5, "the number of products");
 });
 
@@ -227,25 +231,25 @@ await check("count and switch are remembered", async () => {
 await check("a click on a class keeps to it, another one lets go", async () => {
   const chip = classes.getByRole("button", { pressed: false }).first();
   await searching(() => chip.click());
-  const name = sent("class");
+  const name = await sent("class");
   expectTrue(name, "no class was sent");
   const pressed = classes.getByRole("button", { pressed: true });
   expectTrue((await pressed.innerText()).startsWith(name), "the class is not shown as chosen");
   const urls = await tiles.locator("img").evaluateAll((all) => all.map((img) => new URL(img.src).pathname.split("/")[3]));
   expectTrue(urls.every((part) => decodeURIComponent(part) === name), `not all are ${name}: ${urls}`);
   await searching(() => pressed.click());
-  expect(sent("class"), null, "the class");
+  expect(await sent("class"), undefined, "the class");
 });
 
 await check("the slider weighs shape against colour", async () => {
   const slider = page.getByRole("slider", { name: /shape or colour/ });
   await slider.focus();
   await searching(() => page.keyboard.press("End"));
-  expect(sent("weights"), '{"shape":0,"colour":1}', "the weights");
+  expect(await sent("weights"), '{"shape":0,"colour":1}', "the weights");
   await searching(() => page.keyboard.press("Home"));
-  expect(sent("weights"), '{"shape":1,"colour":0}', "the weights");
+  expect(await sent("weights"), '{"shape":1,"colour":0}', "the weights");
   await searching(() => page.getByRole("button", { name: "Reset" }).click());
-  expect(sent("weights"), null, "the weights");
+  expect(await sent("weights"), undefined, "the weights");
 });
 
 await check("a part of the photo can be searched", async () => {
@@ -256,30 +260,30 @@ await check("a part of the photo can be searched", async () => {
     await page.mouse.move(box.x + box.width * 0.75, box.y + box.height * 0.75, { steps: 5 });
     await page.mouse.up();
   });
-  const crop = JSON.parse(sent("crop"));
+  const crop = JSON.parse(await sent("crop"));
   for (const [side, wanted] of Object.entries({ x: 0.25, y: 0.25, w: 0.5, h: 0.5 }))
     expectTrue(Math.abs(crop[side] - wanted) < 0.02, `${side} of the crop is ${crop[side]}, expected ${wanted}`);
   await expectPictures();
   await shot("crop");
   await searching(() => page.getByRole("button", { name: "Search the whole photo" }).click());
-  expect(sent("crop"), null, "the crop");
+  expect(await sent("crop"), undefined, "the crop");
 });
 
 await check("the keyboard alone makes and moves a crop", async () => {
   await searching(() => page.getByRole("button", { name: "Search a part" }).press("Enter"));
-  const before = JSON.parse(sent("crop"));
+  const before = JSON.parse(await sent("crop"));
   await page.locator(".ReactCrop__crop-selection").focus();
   await searching(() => page.keyboard.press("ArrowDown"));
-  expectTrue(JSON.parse(sent("crop")).y > before.y, "the crop did not move down");
+  expectTrue(JSON.parse(await sent("crop")).y > before.y, "the crop did not move down");
 });
 
 await check("more like a product, and Back to the photo", async () => {
   await searching(() => tiles.nth(2).getByRole("button").click());
-  expectTrue(sent("item"), "no item was sent");
+  expectTrue(await sent("item"), "no item was sent");
   await expectPictures();
   await shot("more");
   await searching(() => page.goBack());
-  expect(sent("item"), null, "the item");
+  expect(await sent("item"), undefined, "the item");
   await query.waitFor();
 });
 
