@@ -245,20 +245,27 @@ static enum sosie_status scan(struct search *search, size_t k,
 
 /* ---- classes ------------------------------------------------------------- */
 
-static enum sosie_status allow_class(struct search *search, const char *name,
-                                     struct sosie_error *err)
+static enum sosie_status find_class(const struct search *search,
+                                    const char *name, size_t *id,
+                                    struct sosie_error *err)
 {
     const struct sosie_class_names *classes = &search->view->classes;
-    if (!sosie_bits_init(&search->allowed, classes->n))
-        return no_memory(err);
-    for (size_t i = 0; i < classes->n; i++) {
-        if (classes->names[i] && !strcmp(classes->names[i], name)) {
-            sosie_bits_add(&search->allowed, i);
+    for (*id = 0; *id < classes->n; ++*id)
+        if (classes->names[*id] && !strcmp(classes->names[*id], name))
             return SOSIE_OK;
-        }
-    }
     return sosie_fail(err, SOSIE_NOT_FOUND,
                       "the catalog has no class \"%.200s\"", name);
+}
+
+/* From here on only these classes are searched. */
+static enum sosie_status allow(struct search *search, const size_t *ids,
+                               size_t n, struct sosie_error *err)
+{
+    if (!sosie_bits_init(&search->allowed, search->view->classes.n))
+        return no_memory(err);
+    for (size_t i = 0; i < n; i++)
+        sosie_bits_add(&search->allowed, ids[i]);
+    return SOSIE_OK;
 }
 
 static void vote(struct search *search, const struct sosie_top *top)
@@ -306,22 +313,15 @@ static enum sosie_status rank_classes(struct search *search,
     return SOSIE_OK;
 }
 
-/* The class that is predicted, or the few that it is torn between. */
-static enum sosie_status allow_predicted(struct search *search,
-                                         const size_t ids[N_CLASSES],
-                                         struct sosie_error *err)
+/* How many of the best classes a search within the prediction spans: the one
+ * that is predicted, or the few that it is torn between. */
+static size_t count_likely(const struct sosie_result *result)
 {
     double sure = 0;
-    if (!search->result.n_classes)
-        return SOSIE_OK;
-    if (!sosie_bits_init(&search->allowed, search->view->classes.n))
-        return no_memory(err);
-    for (size_t i = 0;
-         i < search->result.n_classes && i < N_TORN && sure < SURE; i++) {
-        sosie_bits_add(&search->allowed, ids[i]);
-        sure += search->result.classes[i].probability;
-    }
-    return SOSIE_OK;
+    size_t n = 0;
+    while (n < result->n_classes && n < N_TORN && sure < SURE)
+        sure += result->classes[n++].probability;
+    return n;
 }
 
 /* ---- hits ---------------------------------------------------------------- */
@@ -398,24 +398,24 @@ static enum sosie_status find(struct search *search, struct sosie_error *err)
     const struct sosie_query *query = search->query;
     /* One more than asked for: the item itself is not a hit. */
     size_t k = query->limit + 1 > N_VOTERS ? query->limit + 1 : N_VOTERS;
-    size_t ids[N_CLASSES];
+    size_t ids[N_CLASSES], chosen = 0;
     struct sosie_top top;
-    bool voting = !search->view->label_classes || query->item;
     enum sosie_status st = SOSIE_OK;
 
     if (query->class_name)
-        st = allow_class(search, query->class_name, err);
+        st = find_class(search, query->class_name, &chosen, err);
     if (!st)
         st = scan(search, k, &top, err);
-    if (!st && voting)
+    if (!st && (!search->view->label_classes || query->item))
         vote(search, &top);
     if (!st)
         st = rank_classes(search, ids, err);
-    if (!st && query->within_predicted && !query->class_name) {
-        st = allow_predicted(search, ids, err);
-        if (!st && search->allowed.words)
-            st = scan(search, k, &top, err);
-    }
+    if (!st && query->class_name)
+        st = allow(search, &chosen, 1, err);
+    else if (!st && query->within_predicted && search->result.n_classes)
+        st = allow(search, ids, count_likely(&search->result), err);
+    if (!st && search->allowed.words)
+        st = scan(search, k, &top, err);
     return st ? st : find_hits(search, &top, err);
 }
 
