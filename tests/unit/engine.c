@@ -6,6 +6,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -35,6 +36,23 @@ static struct sosie_index_report index_now(const struct shop *shop)
                            shop->photos, &report, &err),
              &err);
     return report;
+}
+
+/* A shop whose catalog is made and open for searching. */
+static struct sosie_engine *shop_serve(struct shop *shop, size_t n_a_class)
+{
+    struct sosie_engine *engine;
+    struct sosie_error err;
+    shop_open(shop, n_a_class);
+    index_now(shop);
+    check_ok(catalog_open(shop->catalog, false, &engine, &err), &err);
+    return engine;
+}
+
+static void shop_end(struct shop *shop, struct sosie_engine *engine)
+{
+    sosie_engine_close(engine);
+    shop_close(shop);
 }
 
 static void expect_sound(const struct shop *shop)
@@ -95,8 +113,7 @@ static void a_photo_of_the_catalog_finds_itself_first(void **state)
         sosie_result_release(&result);
         free((void *)(uintptr_t)query.photo);
     }
-    sosie_engine_close(engine);
-    shop_close(&shop);
+    shop_end(&shop, engine);
 }
 
 static void the_query_decides_what_is_searched(void **state)
@@ -107,9 +124,7 @@ static void the_query_decides_what_is_searched(void **state)
     struct sosie_result result;
     struct sosie_error err;
     (void)state;
-    shop_open(&shop, 8);
-    index_now(&shop);
-    check_ok(catalog_open(shop.catalog, false, &engine, &err), &err);
+    engine = shop_serve(&shop, 8);
     query.item = "blue/3.webp";
 
     result = search(engine, &query); /* an item is not like itself */
@@ -168,8 +183,7 @@ static void the_query_decides_what_is_searched(void **state)
     other.photo_size = 16;
     check_fails(sosie_engine_search(engine, &other, &result, &err),
                 SOSIE_UNSUPPORTED, &err, "looks like text");
-    sosie_engine_close(engine);
-    shop_close(&shop);
+    shop_end(&shop, engine);
 }
 
 static void weights_are_read_as_people_write_them(void **state)
@@ -202,12 +216,9 @@ static void a_model_that_knows_the_classes_predicts_them(void **state)
     struct sosie_engine *engine;
     struct sosie_query query = sosie_query_defaults();
     struct sosie_result result;
-    struct sosie_error err;
     char path[160];
     (void)state;
-    shop_open(&shop, 8);
-    index_now(&shop);
-    check_ok(catalog_open(shop.catalog, false, &engine, &err), &err);
+    engine = shop_serve(&shop, 8);
     snprintf(path, sizeof(path), "%s/new.webp", shop.folder);
     photo_write(path, 'b', 4711);
     query_photo(&query, path);
@@ -220,8 +231,7 @@ static void a_model_that_knows_the_classes_predicts_them(void **state)
         assert_string_equal(result.hits[i].class_name, "blue");
     sosie_result_release(&result);
     free((void *)(uintptr_t)query.photo);
-    sosie_engine_close(engine);
-    shop_close(&shop);
+    shop_end(&shop, engine);
 }
 
 /* A class that the model has no label for: the neighbours vote. */
@@ -255,8 +265,7 @@ static void other_classes_are_predicted_by_the_neighbours(void **state)
     assert_true(fabs(sum - 1) < 1e-9);
     sosie_result_release(&result);
     free((void *)(uintptr_t)query.photo);
-    sosie_engine_close(engine);
-    shop_close(&shop);
+    shop_end(&shop, engine);
 }
 
 static void a_crop_searches_a_part_of_the_photo(void **state)
@@ -268,9 +277,7 @@ static void a_crop_searches_a_part_of_the_photo(void **state)
     struct sosie_error err;
     char path[160];
     (void)state;
-    shop_open(&shop, 4);
-    index_now(&shop);
-    check_ok(catalog_open(shop.catalog, false, &engine, &err), &err);
+    engine = shop_serve(&shop, 4);
     snprintf(path, sizeof(path), "%s/red/0.webp", shop.photos);
     query_photo(&query, path);
     query.has_crop = true;
@@ -286,8 +293,7 @@ static void a_crop_searches_a_part_of_the_photo(void **state)
     check_fails(sosie_engine_search(engine, &query, &result, &err),
                 SOSIE_BAD_INPUT, &err, "crop is x 0.95");
     free((void *)(uintptr_t)query.photo);
-    sosie_engine_close(engine);
-    shop_close(&shop);
+    shop_end(&shop, engine);
 }
 
 struct searcher {
@@ -322,12 +328,9 @@ static void searches_at_the_same_time_do_not_disturb_each_other(void **state)
     struct sosie_query query = sosie_query_defaults();
     struct sosie_result expected;
     struct searcher searchers[N];
-    struct sosie_error err;
     char path[160];
     (void)state;
-    shop_open(&shop, 20);
-    index_now(&shop);
-    check_ok(catalog_open(shop.catalog, false, &engine, &err), &err);
+    engine = shop_serve(&shop, 20);
     snprintf(path, sizeof(path), "%s/red/5.webp", shop.photos);
     query_photo(&query, path);
     expected = search(engine, &query);
@@ -344,8 +347,7 @@ static void searches_at_the_same_time_do_not_disturb_each_other(void **state)
     }
     sosie_result_release(&expected);
     free((void *)(uintptr_t)query.photo);
-    sosie_engine_close(engine);
-    shop_close(&shop);
+    shop_end(&shop, engine);
 }
 
 /* ---- indexing again ------------------------------------------------------ */
@@ -468,8 +470,7 @@ static void a_feed_brings_fields_photos_and_honest_reports(void **state)
     expect_in(result.hits[0].fields, "9.00 EUR");
     sosie_result_release(&result);
     free((void *)(uintptr_t)query.photo);
-    sosie_engine_close(engine);
-    shop_close(&shop);
+    shop_end(&shop, engine);
 }
 
 static void a_photo_that_breaks_later_leaves_what_was_there(void **state)
@@ -496,12 +497,9 @@ static void a_reader_finds_what_is_written_meanwhile(void **state)
     struct sosie_engine *engine;
     struct sosie_query query = sosie_query_defaults();
     struct sosie_result result;
-    struct sosie_error err;
     char path[160];
     (void)state;
-    shop_open(&shop, 3);
-    index_now(&shop);
-    check_ok(catalog_open(shop.catalog, false, &engine, &err), &err);
+    engine = shop_serve(&shop, 3);
     snprintf(path, sizeof(path), "%s/red/later.webp", shop.photos);
     photo_write(path, 'r', 4711);
     query_photo(&query, path);
@@ -514,8 +512,7 @@ static void a_reader_finds_what_is_written_meanwhile(void **state)
     assert_string_equal(result.hits[0].id, "red/later.webp");
     sosie_result_release(&result);
     free((void *)(uintptr_t)query.photo);
-    sosie_engine_close(engine);
-    shop_close(&shop);
+    shop_end(&shop, engine);
 }
 
 /* ---- whitening ----------------------------------------------------------- */
@@ -531,9 +528,7 @@ static void a_catalog_that_grows_past_2000_photos_is_whitened(void **state)
     struct sosie_error err;
     char more[160], path[200];
     (void)state;
-    shop_open(&shop, 20);
-    index_now(&shop);
-    check_ok(catalog_open(shop.catalog, false, &engine, &err), &err);
+    engine = shop_serve(&shop, 20);
     check_ok(sosie_engine_stats(engine, &stats, &err), &err);
     assert_false(stats.whitened);
     assert_int_equal(stats.dim[SOSIE_ASPECT_SHAPE], 320);
@@ -556,8 +551,7 @@ static void a_catalog_that_grows_past_2000_photos_is_whitened(void **state)
     assert_true(result.hits[0].score > 0.9999);
     sosie_result_release(&result);
     free((void *)(uintptr_t)query.photo);
-    sosie_engine_close(engine);
-    shop_close(&shop);
+    shop_end(&shop, engine);
 }
 
 /* Items of a source that is not named again are embedded anew as well. */
@@ -588,8 +582,7 @@ static void photos_of_other_sources_follow_the_new_whitening(void **state)
     assert_int_equal(result.n_hits, 12);
     assert_string_equal(result.hits[0].id, "red/0.webp"); /* the same photo */
     sosie_result_release(&result);
-    sosie_engine_close(engine);
-    shop_close(&shop);
+    shop_end(&shop, engine);
 }
 
 /* ---- what goes wrong ----------------------------------------------------- */
@@ -710,8 +703,7 @@ static void paths_that_are_no_catalog_are_told_apart(void **state)
     check_ok(catalog_open(shop.catalog, true, &engine, &err), &err);
     check_fails(catalog_open(shop.catalog, true, &second, &err), SOSIE_CONFLICT,
                 &err, "written by another process");
-    sosie_engine_close(engine);
-    shop_close(&shop);
+    shop_end(&shop, engine);
 }
 
 static void a_catalog_keeps_to_its_model(void **state)
@@ -809,6 +801,29 @@ static void a_damaged_database_is_refused(void **state)
     shop_close(&shop);
 }
 
+static void a_catalog_of_a_newer_program_is_left_alone(void **state)
+{
+    struct shop shop;
+    struct sosie_engine *engine;
+    struct sosie_error err;
+    char path[160];
+    sqlite3 *database;
+    (void)state;
+    shop_open(&shop, 2);
+    index_now(&shop);
+    snprintf(path, sizeof(path), "%s/catalog.db", shop.catalog);
+    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(database, "PRAGMA user_version=99", NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(database);
+    check_fails(catalog_open(shop.catalog, false, &engine, &err),
+                SOSIE_CONFLICT, &err, "schema version 99");
+    check_fails(catalog_open(shop.catalog, true, &engine, &err), SOSIE_CONFLICT,
+                &err, "knows up to 1");
+    shop_close(&shop);
+}
+
 static void only_photos_of_the_catalog_are_handed_out(void **state)
 {
     static const char *const refused[][2] = {
@@ -842,8 +857,7 @@ static void only_photos_of_the_catalog_are_handed_out(void **state)
         check_fails(sosie_engine_photo(engine, refused[i][0], refused[i][1],
                                        &fd, &size, &err),
                     SOSIE_NOT_FOUND, &err, "no photo");
-    sosie_engine_close(engine);
-    shop_close(&shop);
+    shop_end(&shop, engine);
 }
 
 int main(void)
@@ -870,6 +884,7 @@ int main(void)
         cmocka_unit_test(
             a_damaged_segment_is_noticed_worked_around_and_repaired),
         cmocka_unit_test(a_damaged_database_is_refused),
+        cmocka_unit_test(a_catalog_of_a_newer_program_is_left_alone),
         cmocka_unit_test(only_photos_of_the_catalog_are_handed_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
