@@ -11,10 +11,10 @@ extern const size_t sosie_page_n_files;
 static const char NOT_BUILT[] =
     "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">"
     "<title>Sosie</title><h1>Sosie</h1>"
-    "<p>The API answers here, but this program was built without its page. To "
-    "have it: <code>scripts/build</code>, or <code>npm ci &amp;&amp; npm run "
-    "build</code> in <code>web/</code> and Meson's "
-    "<code>-Dweb_dist=web/dist</code>.</p></html>\n";
+    "<p>The API answers here, but this program was built without its page. "
+    "<code>scripts/setup</code> builds the page; <code>meson setup "
+    "--reconfigure build</code> and <code>ninja -C build</code> then bring it "
+    "in.</p></html>\n";
 static const struct sosie_page_file sosie_page_files[] = {
     {.path = "/index.html",
      .type = "text/html; charset=utf-8",
