@@ -21,8 +21,8 @@ sosie_decoder(const void *bytes, size_t size,
 
 sosie_decoder sosie_jpeg_decode, sosie_png_decode, sosie_webp_decode;
 
-/* REFUSED if width * height is over the limit or 0; then room for the pixels
- * (NO_MEMORY). `channels` 4 leaves room to decode RGBA in place. */
+/* REFUSED if width * height or a side is over the limit or 0; then room for the
+ * pixels (NO_MEMORY). `channels` 4 leaves room to decode RGBA in place. */
 SOSIE_MUST_CHECK enum sosie_status
 sosie_image_check_size(uint64_t width, uint64_t height,
                        const struct sosie_image_limits *limits,

@@ -66,27 +66,25 @@ static void add_row(float *restrict mixed, const uint8_t *restrict row,
         mixed[i] += weight * (float)row[i];
 }
 
-/* A mean of levels, so in 0 .. 255 but for rounding. */
-static uint8_t level(float x)
-{
-    return (uint8_t)(x + 0.5F);
-}
+/* A pixel's red, green and blue, and in the last lane the next pixel's red,
+ * which goes along and is dropped. */
+typedef float pixel __attribute__((vector_size(4 * sizeof(float))));
 
+/* Reads one float after the row that `mixed` holds. */
 static void mix_columns(const float *mixed, const struct filter *columns,
                         uint32_t width, uint8_t *to)
 {
     for (uint32_t x = 0; x < width; x++, to += 3) {
         const float *from = mixed + (size_t)columns->first[x] * 3;
         const float *weights = columns->weights + x * columns->taps;
-        float r = 0, g = 0, b = 0;
+        pixel sum = {0.5F, 0.5F, 0.5F}; /* to round a mean of levels */
         for (uint32_t k = 0; k < columns->n[x]; k++, from += 3) {
-            r += weights[k] * from[0];
-            g += weights[k] * from[1];
-            b += weights[k] * from[2];
+            pixel next;
+            memcpy(&next, from, sizeof(next));
+            sum += weights[k] * next;
         }
-        to[0] = level(r);
-        to[1] = level(g);
-        to[2] = level(b);
+        for (size_t c = 0; c < 3; c++)
+            to[c] = (uint8_t)sum[c];
     }
 }
 
@@ -96,7 +94,7 @@ static bool resize(const struct sosie_image *image, uint32_t width,
 {
     size_t row_size = (size_t)image->width * 3;
     struct filter rows = {0}, columns = {0};
-    float *mixed = malloc(row_size * sizeof(*mixed));
+    float *mixed = calloc(row_size + 1, sizeof(*mixed));
     bool ok = mixed && filter_make(&rows, image->height, height) &&
               filter_make(&columns, image->width, width);
     for (uint32_t y = 0; ok && y < height; y++, to += stride) {

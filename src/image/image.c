@@ -70,7 +70,7 @@ static enum sosie_status not_read(const unsigned char *bytes, size_t size,
                           "looks like %s, expected JPEG, PNG or WebP",
                           kinds[kind].name);
     while (n_text < size && n_text < 512 &&
-           (bytes[n_text] >= ' ' || strchr("\t\n\r", bytes[n_text])))
+           (bytes[n_text] >= ' ' || memchr("\t\n\r", bytes[n_text], 3)))
         n_text++;
     return sosie_fail(
         err, SOSIE_UNSUPPORTED, "%s, not an image; expected JPEG, PNG or WebP",
@@ -79,15 +79,19 @@ static enum sosie_status not_read(const unsigned char *bytes, size_t size,
 
 /* ---- sizes and pixels ---------------------------------------------------- */
 
+/* JPEG's own limit. It bounds what a resize allocates for a row or a side. */
+enum { SIDE_MAX = 65535 };
+
 enum sosie_status
 sosie_image_check_size(uint64_t width, uint64_t height,
                        const struct sosie_image_limits *limits,
                        struct sosie_error *err)
 {
-    if (!width || !height || width > UINT32_MAX || height > UINT32_MAX)
+    if (!width || !height || width > SIDE_MAX || height > SIDE_MAX)
         return sosie_fail(err, SOSIE_REFUSED,
-                          "picture is %" PRIu64 "x%" PRIu64 " pixels", width,
-                          height);
+                          "picture is %" PRIu64 "x%" PRIu64
+                          " pixels; expected sides of 1 to %d",
+                          width, height, SIDE_MAX);
     if (width > limits->max_pixels / height)
         return sosie_fail(err, SOSIE_REFUSED,
                           "picture is %" PRIu64 "x%" PRIu64

@@ -28,7 +28,8 @@ enum sosie_image_kind {
 
 struct sosie_image_limits {
     size_t max_bytes;    /* of the file */
-    uint64_t max_pixels; /* width * height as the header says */
+    uint64_t max_pixels; /* width * height as the header says; a side has at
+                          * most 65,535 whatever is set here */
     uint32_t max_scans;  /* of a progressive JPEG */
 };
 

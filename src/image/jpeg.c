@@ -21,6 +21,7 @@ struct reader {
     struct jpeg_progress_mgr progress;
     jmp_buf failed;
     uint32_t max_scans;
+    enum sosie_status status;
     char reason[JMSG_LENGTH_MAX + 64];
     uint8_t *cmyk_row; /* of libjpeg's pool */
 };
@@ -29,6 +30,9 @@ static void give_up(j_common_ptr common)
 {
     struct reader *reader = (struct reader *)common;
     char message[JMSG_LENGTH_MAX];
+    reader->status = common->err->msg_code == JERR_OUT_OF_MEMORY
+                         ? SOSIE_NO_MEMORY
+                         : SOSIE_REFUSED;
     if (!reader->reason[0]) {
         common->err->format_message(common, message);
         snprintf(reader->reason, sizeof(reader->reason), "JPEG is damaged: %s",
@@ -37,33 +41,43 @@ static void give_up(j_common_ptr common)
     longjmp(reader->failed, 1);
 }
 
+static void name_truncation(struct reader *reader)
+{
+    const struct jpeg_decompress_struct *jpeg = &reader->jpeg;
+    if (jpeg->progressive_mode && jpeg->input_scan_number)
+        snprintf(reader->reason, sizeof(reader->reason),
+                 "JPEG is truncated: ends in scan %d", jpeg->input_scan_number);
+    else if (jpeg->output_scanline)
+        snprintf(reader->reason, sizeof(reader->reason),
+                 "JPEG is truncated: ends after row %u of %u",
+                 jpeg->output_scanline, jpeg->output_height);
+    else
+        snprintf(reader->reason, sizeof(reader->reason),
+                 "JPEG is truncated: ends before its first row");
+}
+
 /* Warnings come with level -1; what a sloppy but whole encoder causes is let
  * through, what is missing or garbled is not. */
 static void on_message(j_common_ptr common, int level)
 {
     struct reader *reader = (struct reader *)common;
-    char message[JMSG_LENGTH_MAX];
     if (level >= 0)
         return;
     switch (common->err->msg_code) {
     case JWRN_EXTRANEOUS_DATA:
     case JWRN_ADOBE_XFORM:
     case JWRN_JFIF_MAJOR:
+    case JWRN_NOT_SEQUENTIAL:
     case JWRN_TOO_MUCH_DATA:
         return;
     case JWRN_JPEG_EOF:
     case JWRN_HIT_MARKER:
-        snprintf(reader->reason, sizeof(reader->reason),
-                 "JPEG is truncated: its data ends before the last row "
-                 "(row %u of %u)",
-                 reader->jpeg.output_scanline, reader->jpeg.output_height);
-        break;
+        name_truncation(reader);
+        give_up(common);
+        return;
     default:
-        common->err->format_message(common, message);
-        snprintf(reader->reason, sizeof(reader->reason), "JPEG is damaged: %s",
-                 message);
+        give_up(common);
     }
-    give_up(common);
 }
 
 static void be_silent(j_common_ptr common)
@@ -193,7 +207,7 @@ enum sosie_status sosie_jpeg_decode(const void *bytes, size_t size,
     reader->progress.progress_monitor = on_progress;
     reader->max_scans = options->limits.max_scans;
     if (setjmp(reader->failed)) {
-        st = sosie_fail(err, SOSIE_REFUSED, "%s", reader->reason);
+        st = sosie_fail(err, reader->status, "%s", reader->reason);
     } else {
         jpeg_create_decompress(&reader->jpeg);
         st = decode(reader, bytes, size, options, decoded, err);

@@ -2,7 +2,6 @@
  * on its canvas. */
 #include "image/decoders.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <webp/decode.h>
@@ -13,30 +12,46 @@ static enum sosie_status refuse(const char *what, struct sosie_error *err)
     return sosie_fail(err, SOSIE_REFUSED, "WebP is %s", what);
 }
 
-/* Decodes a frame into its place on the white canvas. */
+/* Decodes a frame into its place on the white canvas, `to`. */
+static bool draw_opaque(const WebPIterator *frame, uint8_t *to, size_t room,
+                        size_t stride)
+{
+    return WebPDecodeRGBInto(frame->fragment.bytes, frame->fragment.size, to,
+                             room, (int)stride);
+}
+
+static bool draw_with_alpha(const WebPIterator *frame, uint8_t *to,
+                            size_t stride)
+{
+    size_t width = (size_t)frame->width, height = (size_t)frame->height;
+    int w, h;
+    uint8_t *rgba =
+        WebPDecodeRGBA(frame->fragment.bytes, frame->fragment.size, &w, &h);
+    bool ok = rgba && w == frame->width && h == frame->height;
+    if (ok) {
+        sosie_rgba_onto_white(rgba, width * height);
+        for (size_t row = 0; row < height; row++)
+            memcpy(to + row * stride, rgba + row * width * 3, width * 3);
+    }
+    WebPFree(rgba);
+    return ok;
+}
+
 static enum sosie_status draw(const WebPIterator *frame,
                               struct sosie_image *canvas,
                               struct sosie_error *err)
 {
-    int width = 0, height = 0;
-    size_t x = (size_t)frame->x_offset, y = (size_t)frame->y_offset, stride;
-    uint8_t *rgba = WebPDecodeRGBA(frame->fragment.bytes, frame->fragment.size,
-                                   &width, &height);
-    if (!rgba)
-        return refuse("damaged or truncated: its picture can't be decoded",
-                      err);
-    if (x + (size_t)width > canvas->width ||
-        y + (size_t)height > canvas->height) {
-        WebPFree(rgba);
+    size_t x = (size_t)frame->x_offset, y = (size_t)frame->y_offset;
+    size_t stride = (size_t)canvas->width * 3, start = y * stride + x * 3;
+    uint8_t *to = canvas->rgb + start;
+    if (x + (size_t)frame->width > canvas->width ||
+        y + (size_t)frame->height > canvas->height)
         return refuse("damaged: a frame lies outside the canvas", err);
-    }
-    sosie_rgba_onto_white(rgba, (size_t)width * (size_t)height);
-    stride = (size_t)width * 3;
-    for (size_t row = 0; row < (size_t)height; row++)
-        memcpy(canvas->rgb + ((y + row) * canvas->width + x) * 3,
-               rgba + row * stride, stride);
-    WebPFree(rgba);
-    return SOSIE_OK;
+    if (frame->has_alpha
+            ? draw_with_alpha(frame, to, stride)
+            : draw_opaque(frame, to, stride * canvas->height - start, stride))
+        return SOSIE_OK;
+    return refuse("damaged or truncated: its picture can't be decoded", err);
 }
 
 static unsigned find_orientation(const WebPDemuxer *demuxer)
