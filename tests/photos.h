@@ -56,7 +56,7 @@ static inline void photos_make(const char *folder, size_t n)
 {
     static const char *const classes[] = {"red", "green", "blue"};
     struct sosie_error err;
-    char path[256];
+    char path[600];
     check_ok(sosie_folder_make(folder, &err), &err);
     for (size_t c = 0; c < 3; c++) {
         snprintf(path, sizeof(path), "%s/%s", folder, classes[c]);

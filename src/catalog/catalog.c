@@ -132,6 +132,8 @@ void sosie_catalog_close(struct sosie_catalog *catalog)
 enum sosie_status sosie_catalog_begin(struct sosie_catalog *catalog,
                                       struct sosie_error *err)
 {
+    /* The last rollback may have failed for want of memory. */
+    sosie_catalog_rollback(catalog);
     return sosie_sql_exec(catalog, "BEGIN IMMEDIATE", err);
 }
 
@@ -143,9 +145,11 @@ enum sosie_status sosie_catalog_commit(struct sosie_catalog *catalog,
 
 void sosie_catalog_rollback(struct sosie_catalog *catalog)
 {
+    sosie_catalog_lock(catalog);
     /* A full disk may have rolled it back already. */
     if (!sqlite3_get_autocommit(catalog->db))
         sqlite3_exec(catalog->db, "ROLLBACK", NULL, NULL, NULL);
+    sosie_catalog_unlock(catalog);
 }
 
 enum sosie_status sosie_catalog_begin_reading(struct sosie_catalog *catalog,
@@ -153,6 +157,8 @@ enum sosie_status sosie_catalog_begin_reading(struct sosie_catalog *catalog,
 {
     enum sosie_status st;
     sosie_catalog_lock(catalog);
+    if (sqlite3_txn_state(catalog->db, NULL) != SQLITE_TXN_WRITE)
+        sosie_catalog_rollback(catalog); /* as in sosie_catalog_begin */
     st = sosie_sql_exec(catalog, "BEGIN", err);
     if (st)
         sosie_catalog_unlock(catalog);
@@ -267,11 +273,14 @@ enum sosie_status sosie_catalog_add_transform(struct sosie_catalog *catalog,
                                               int64_t *number,
                                               struct sosie_error *err)
 {
-    enum sosie_status st = sosie_sql_run(
-        catalog, err, "INSERT INTO transform (checksum, bytes) VALUES (?, ?)",
-        "ib", (int64_t)sosie_checksum(bytes, size), bytes, size);
+    enum sosie_status st;
+    sosie_catalog_lock(catalog);
+    st = sosie_sql_run(catalog, err,
+                       "INSERT INTO transform (checksum, bytes) VALUES (?, ?)",
+                       "ib", (int64_t)sosie_checksum(bytes, size), bytes, size);
     if (!st)
         *number = sqlite3_last_insert_rowid(catalog->db);
+    sosie_catalog_unlock(catalog);
     return st;
 }
 

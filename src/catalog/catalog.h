@@ -171,7 +171,8 @@ SOSIE_MUST_CHECK enum sosie_status sosie_catalog_photo_info(
     struct sosie_photo_info *info, struct sosie_error *err);
 
 /* The embedding of an item's first photo of the current transform, packed;
- * NOT_FOUND if there is no such item. */
+ * NOT_FOUND if there is no such item, UNAVAILABLE if all that it has is of
+ * another transform. */
 SOSIE_MUST_CHECK enum sosie_status sosie_catalog_item_embedding(
     struct sosie_catalog *catalog, const char *id, struct sosie_arena *arena,
     const int8_t **embedding, size_t *size, struct sosie_error *err);

@@ -127,6 +127,7 @@ enum sosie_status sosie_catalog_item_embedding(
 {
     sqlite3_stmt *statement = NULL;
     bool found = false;
+    int64_t known = 0;
     enum sosie_status st;
     sosie_catalog_lock(catalog);
     st = sosie_sql(catalog, &statement, err,
@@ -137,7 +138,15 @@ enum sosie_status sosie_catalog_item_embedding(
     if (!st)
         st = sosie_sql_step(catalog, statement, &found, err);
     if (!st && !found) {
-        st = sosie_fail(err, SOSIE_NOT_FOUND, "there is no item \"%s\"", id);
+        st =
+            sosie_sql_number(catalog, &known, err,
+                             "SELECT count(*) FROM item WHERE name=?", "s", id);
+        if (!st && known)
+            st = sosie_fail(err, SOSIE_UNAVAILABLE,
+                            "item \"%s\" is still to be embedded anew", id);
+        else if (!st)
+            st =
+                sosie_fail(err, SOSIE_NOT_FOUND, "there is no item \"%s\"", id);
     } else if (!st) {
         size_t n = (size_t)sqlite3_column_bytes(statement, 0);
         int8_t *copy = sosie_arena_alloc(arena, n, 1);

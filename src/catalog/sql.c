@@ -120,12 +120,14 @@ enum sosie_status sosie_sql_run(struct sosie_catalog *catalog,
     bool row;
     va_list args;
     enum sosie_status st;
+    sosie_catalog_lock(catalog);
     va_start(args, types);
     st = prepare(catalog, &statement, err, text, types, args);
     va_end(args);
     if (!st)
         st = sosie_sql_step(catalog, statement, &row, err);
     sosie_sql_reset(statement);
+    sosie_catalog_unlock(catalog);
     return st;
 }
 
@@ -137,6 +139,7 @@ enum sosie_status sosie_sql_number(struct sosie_catalog *catalog,
     bool row = false;
     va_list args;
     enum sosie_status st;
+    sosie_catalog_lock(catalog);
     va_start(args, types);
     st = prepare(catalog, &statement, err, text, types, args);
     va_end(args);
@@ -145,6 +148,7 @@ enum sosie_status sosie_sql_number(struct sosie_catalog *catalog,
     if (!st && row)
         *value = sqlite3_column_int64(statement, 0);
     sosie_sql_reset(statement);
+    sosie_catalog_unlock(catalog);
     return st;
 }
 
@@ -162,6 +166,12 @@ bool sosie_sql_text(sqlite3_stmt *statement, int column,
 enum sosie_status sosie_sql_exec(struct sosie_catalog *catalog,
                                  const char *text, struct sosie_error *err)
 {
-    int code = sqlite3_exec(catalog->db, text, NULL, NULL, NULL);
-    return code ? sosie_sql_fail(catalog, code, err) : SOSIE_OK;
+    enum sosie_status st = SOSIE_OK;
+    int code;
+    sosie_catalog_lock(catalog);
+    code = sqlite3_exec(catalog->db, text, NULL, NULL, NULL);
+    if (code)
+        st = sosie_sql_fail(catalog, code, err);
+    sosie_catalog_unlock(catalog);
+    return st;
 }

@@ -2,7 +2,8 @@
  *
  * Only these files include sqlite3.h. A statement is prepared once, kept, and
  * reset by sosie_sql_reset when its caller is done. `lock` is held from before
- * a statement is bound until after it was reset. */
+ * a statement is bound until after it was reset: sosie_sql_run, _number and
+ * _exec see to that themselves. */
 #ifndef SOSIE_CATALOG_SQL_H
 #define SOSIE_CATALOG_SQL_H
 

@@ -65,9 +65,13 @@ int cli_usage(const char *command, const char *format, ...)
 
 int cli_bad_option(const char *command, int option, char *const *argv)
 {
+    const char *text = argv[optind - 1], *next = argv[optind];
+    /* getopt stays at -xyz until it has seen all three. */
+    if (option == '?' && next && next[0] == '-' && next[1] == optopt)
+        text = next;
     return cli_usage(command,
                      option == ':' ? "%s needs a value" : "unknown option %s",
-                     argv[optind - 1]);
+                     text);
 }
 
 bool cli_number(const char *text, long min, long max, long *number)

@@ -49,8 +49,10 @@ static enum sosie_status check_parts(const struct check *check,
         note(check, "whitening: %zu to %zu dimensions",
              sosie_model_info(model)->dim, view->shape.dims[0]);
     else
-        note(check, "whitening: none, as for fewer than %d photos",
-             SOSIE_WHITEN_MIN_PHOTOS);
+        note(check,
+             "whitening: none, as for fewer than %d photos or at most %d "
+             "dimensions",
+             SOSIE_WHITEN_MIN_PHOTOS, SOSIE_WHITEN_DIM);
     st =
         sosie_catalog_verify(catalog, sosie_row_packed_size(&view->shape), err);
     if (!st)

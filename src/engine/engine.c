@@ -277,6 +277,7 @@ enum sosie_status sosie_engine_open(const char *catalog,
     engine->options.model = NULL;
     if (!engine->options.n_workers)
         engine->options.n_workers = sosie_cpu_count();
+    pthread_mutex_init(&engine->indexing, NULL);
     pthread_mutex_init(&engine->lock, NULL);
     pthread_cond_init(&engine->embedder_free, NULL);
     engine->folder = strdup(catalog);
@@ -318,6 +319,7 @@ void sosie_engine_close(struct sosie_engine *engine)
         close(engine->lock_file);
     pthread_cond_destroy(&engine->embedder_free);
     pthread_mutex_destroy(&engine->lock);
+    pthread_mutex_destroy(&engine->indexing);
     free(engine->folder);
     free(engine);
 }

@@ -10,7 +10,7 @@
  * its whitening, its class names. A search holds one from its start to its end;
  * when the catalog has changed, the next search makes a new one.
  *
- * Lock order: engine->lock, then the catalog's own. */
+ * Lock order: engine->indexing, engine->lock, then the catalog's own. */
 #ifndef SOSIE_ENGINE_PRIVATE_H
 #define SOSIE_ENGINE_PRIVATE_H
 
@@ -87,7 +87,8 @@ struct sosie_engine {
     int lock_file;                       /* held while writing; -1 */
     struct sosie_catalog *catalog;
     struct sosie_model *model;
-    pthread_mutex_t lock; /* guards what follows */
+    pthread_mutex_t indexing; /* held by the call that writes */
+    pthread_mutex_t lock;     /* guards what follows */
     pthread_cond_t embedder_free;
     struct sosie_embedder *embedders; /* free ones */
     size_t n_embedders;               /* made */

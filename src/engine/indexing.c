@@ -145,6 +145,31 @@ static void empty(struct reservoir *reservoir)
     free(reservoir);
 }
 
+static bool has_photo(const struct sosie_catalog_item *item, const char *file)
+{
+    for (size_t i = 0; item && i < item->n_photos; i++)
+        if (!strcmp(item->photos[i].file, file))
+            return true;
+    return false;
+}
+
+/* The photos of an item but those of the catalog, which have been seen. */
+static enum sosie_status see_item(const struct indexing *run, const char *root,
+                                  const struct sosie_source_item *item,
+                                  struct reservoir *reservoir,
+                                  struct sosie_error *err)
+{
+    struct sosie_arena arena = SOSIE_ARENA_INIT;
+    const struct sosie_catalog_item *known = NULL;
+    enum sosie_status st =
+        sosie_catalog_find(run->engine->catalog, item->id, &arena, &known, err);
+    for (size_t i = 0; !st && i < item->n_photos; i++)
+        if (!has_photo(known, item->files[i]))
+            st = see(reservoir, root, item->files[i], err);
+    sosie_arena_release(&arena);
+    return st;
+}
+
 static enum sosie_status see_source(const struct indexing *run, size_t i,
                                     struct reservoir *reservoir,
                                     struct sosie_error *err)
@@ -156,8 +181,8 @@ static enum sosie_status see_source(const struct indexing *run, size_t i,
         return st;
     do {
         st = sosie_source_next(source, &item, err);
-        for (size_t j = 0; !st && item && j < item->n_photos; j++)
-            st = see(reservoir, sosie_source_root(source), item->files[j], err);
+        if (!st && item)
+            st = see_item(run, sosie_source_root(source), item, reservoir, err);
     } while (!st && item);
     sosie_source_close(source);
     return st;
@@ -684,8 +709,8 @@ static enum sosie_status index_all(struct indexing *run,
     return st;
 }
 
-/* Commits, also after a failure: what came before it is sound. A database that
- * failed has rolled back by itself, or is rolled back here. */
+/* Commits what is open, also when the caller stopped the run. A failure loses
+ * the open transaction; the items before it are in the catalog. */
 static enum sosie_status finish(struct indexing *run, enum sosie_status st,
                                 struct sosie_error *err)
 {
@@ -727,11 +752,13 @@ enum sosie_status sosie_engine_index(struct sosie_engine *engine,
     if (engine->options.mode != SOSIE_WRITE)
         return sosie_fail(err, SOSIE_CONFLICT,
                           "the catalog is open for reading only");
+    pthread_mutex_lock(&engine->indexing);
     st = index_all(&run, err);
     st = finish(&run, st, err);
     if (run.view)
         sosie_engine_drop_view(engine, run.view);
     sosie_engine_renew_view(engine);
+    pthread_mutex_unlock(&engine->indexing);
     sosie_samples_release(&run.samples);
     if (!st || st == SOSIE_CANCELLED) {
         struct sosie_error late;

@@ -230,14 +230,17 @@ static enum sosie_status scan(struct search *search, size_t k,
     struct sosie_scan_query query = {
         .codes = search->codes,
         .classes = search->allowed.words ? &search->allowed : NULL};
+    double sum = 0; /* weights that are tiny as doubles would be 0 as floats */
     *top = (struct sosie_top){
         .heap = sosie_arena_alloc(search->arena, k, sizeof(*top->heap)),
         .k = k};
     if (!top->heap)
         return no_memory(err);
+    for (size_t j = 0; j < search->view->shape.n_aspects; j++)
+        sum += search->query->weights[j];
     for (size_t j = 0; j < search->view->shape.n_aspects; j++) {
         query.scales[j] = search->scales[j];
-        query.weights[j] = (float)search->query->weights[j];
+        query.weights[j] = (float)(search->query->weights[j] / sum);
     }
     sosie_store_search(search->view->store, &query, top);
     return SOSIE_OK;

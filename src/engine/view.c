@@ -51,8 +51,11 @@ static void match_labels(struct sosie_view *view,
         return;
     map = sosie_arena_alloc(&view->arena, info->n_labels, sizeof(*map));
     for (size_t i = 0; map && i < info->n_labels; i++) {
+        size_t same = 0; /* another label may have given that class */
         map[i] = class_of_label(&view->classes, info->labels[i]);
-        n_known += map[i] != 0;
+        while (map[same] != map[i])
+            same++;
+        n_known += map[i] && same == i;
     }
     if (map && n_known == n_classes)
         view->label_classes = map;

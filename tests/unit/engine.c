@@ -209,6 +209,31 @@ static void weights_are_read_as_people_write_them(void **state)
     assert_true(weights[SOSIE_ASPECT_COLOUR] == 2); /* untouched by failures */
 }
 
+static void weights_count_by_their_ratio_however_small(void **state)
+{
+    struct shop shop;
+    struct sosie_engine *engine;
+    struct sosie_query query = sosie_query_defaults();
+    struct sosie_result usual, small;
+    (void)state;
+    engine = shop_serve(&shop, 4);
+    query.item = "red/1.webp";
+    query.weights[SOSIE_ASPECT_SHAPE] = 2;
+    query.weights[SOSIE_ASPECT_COLOUR] = 1;
+    usual = search(engine, &query);
+    query.weights[SOSIE_ASPECT_SHAPE] = 2e-60;
+    query.weights[SOSIE_ASPECT_COLOUR] = 1e-60;
+    small = search(engine, &query);
+    assert_int_equal(small.n_hits, usual.n_hits);
+    for (size_t i = 0; i < usual.n_hits; i++) {
+        assert_string_equal(small.hits[i].id, usual.hits[i].id);
+        assert_float_equal(small.hits[i].score, usual.hits[i].score, 1e-6);
+    }
+    sosie_result_release(&usual);
+    sosie_result_release(&small);
+    shop_end(&shop, engine);
+}
+
 /* The model's labels are the classes here, so its head predicts them. */
 static void a_model_that_knows_the_classes_predicts_them(void **state)
 {
@@ -348,6 +373,62 @@ static void searches_at_the_same_time_do_not_disturb_each_other(void **state)
     sosie_result_release(&expected);
     free((void *)(uintptr_t)query.photo);
     shop_end(&shop, engine);
+}
+
+struct indexer {
+    struct sosie_engine *engine;
+    const char *source;
+    pthread_t thread;
+};
+
+static void *index_source(void *argument)
+{
+    struct indexer *me = argument;
+    struct sosie_index_options options = {.sources = &me->source,
+                                          .n_sources = 1};
+    struct sosie_index_report report;
+    struct sosie_error err;
+    return sosie_engine_index(me->engine, &options, &report, &err) ? me : NULL;
+}
+
+static void one_engine_indexes_twice_at_once_and_is_searched(void **state)
+{
+    enum { N = 2 };
+    struct shop shop;
+    struct sosie_engine *engine;
+    struct sosie_engine_stats stats;
+    struct sosie_query query = sosie_query_defaults();
+    struct sosie_error err;
+    struct indexer indexers[N];
+    char folders[N][200];
+    (void)state;
+    shop_open(&shop, 20);
+    index_now(&shop);
+    check_ok(catalog_open(shop.catalog, true, &engine, &err), &err);
+    for (size_t i = 0; i < N; i++) {
+        snprintf(folders[i], sizeof(folders[i]), "%s/more%zu", shop.folder, i);
+        photos_make(folders[i], 100 + i);
+        indexers[i] = (struct indexer){engine, folders[i], 0};
+    }
+    for (size_t i = 0; i < N; i++)
+        assert_int_equal(pthread_create(&indexers[i].thread, NULL, index_source,
+                                        &indexers[i]),
+                         0);
+    query.item = "red/1.webp";
+    for (size_t i = 0; i < 200; i++) {
+        struct sosie_result result = search(engine, &query);
+        sosie_result_release(&result);
+    }
+    for (size_t i = 0; i < N; i++) {
+        void *failed;
+        pthread_join(indexers[i].thread, &failed);
+        assert_null(failed);
+    }
+    check_ok(sosie_engine_stats(engine, &stats, &err), &err);
+    assert_int_equal(stats.n_items, 3 * 101);
+    sosie_engine_close(engine);
+    expect_sound(&shop);
+    shop_close(&shop);
 }
 
 /* ---- indexing again ------------------------------------------------------ */
@@ -552,6 +633,22 @@ static void a_catalog_that_grows_past_2000_photos_is_whitened(void **state)
     sosie_result_release(&result);
     free((void *)(uintptr_t)query.photo);
     shop_end(&shop, engine);
+}
+
+/* The same photos twice are not enough to whiten. */
+static void
+a_catalog_below_2000_photos_is_left_alone_when_indexed_again(void **state)
+{
+    struct shop shop;
+    struct sosie_index_report report;
+    (void)state;
+    shop_open(&shop, 350);
+    report = index_now(&shop);
+    assert_int_equal(report.n_embedded, 1050);
+    report = index_now(&shop);
+    assert_int_equal(report.n_embedded, 0);
+    assert_int_equal(report.n_unchanged, 1050);
+    shop_close(&shop);
 }
 
 /* Items of a source that is not named again are embedded anew as well. */
@@ -866,15 +963,19 @@ int main(void)
         cmocka_unit_test(a_photo_of_the_catalog_finds_itself_first),
         cmocka_unit_test(the_query_decides_what_is_searched),
         cmocka_unit_test(weights_are_read_as_people_write_them),
+        cmocka_unit_test(weights_count_by_their_ratio_however_small),
         cmocka_unit_test(a_model_that_knows_the_classes_predicts_them),
         cmocka_unit_test(other_classes_are_predicted_by_the_neighbours),
         cmocka_unit_test(a_crop_searches_a_part_of_the_photo),
         cmocka_unit_test(searches_at_the_same_time_do_not_disturb_each_other),
+        cmocka_unit_test(one_engine_indexes_twice_at_once_and_is_searched),
         cmocka_unit_test(only_what_changed_is_embedded_again),
         cmocka_unit_test(a_feed_brings_fields_photos_and_honest_reports),
         cmocka_unit_test(a_photo_that_breaks_later_leaves_what_was_there),
         cmocka_unit_test(a_reader_finds_what_is_written_meanwhile),
         cmocka_unit_test(a_catalog_that_grows_past_2000_photos_is_whitened),
+        cmocka_unit_test(
+            a_catalog_below_2000_photos_is_left_alone_when_indexed_again),
         cmocka_unit_test(photos_of_other_sources_follow_the_new_whitening),
         cmocka_unit_test(an_interrupted_run_keeps_its_work_and_goes_on),
         cmocka_unit_test(a_killed_run_loses_nothing_that_was_committed),
