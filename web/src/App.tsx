@@ -29,10 +29,7 @@ export function App() {
   useEffect(() => saveSettings(settings), [settings]);
 
   const takePhoto = useCallback(
-    async (file: File) => {
-      const photo = await prepare(file);
-      open({ kind: "photo", photo, url: URL.createObjectURL(photo), name: file.name || "Your photo" });
-    },
+    (file: File) => open({ kind: "photo", photo: prepare(file), url: URL.createObjectURL(file), name: file.name || "Your photo" }),
     [open],
   );
   const moreLike = useCallback((hit: Hit) => open({ kind: "item", hit }), [open]);

@@ -8,6 +8,8 @@ import styles from "./Query.module.css";
 import { nameOf } from "./text";
 
 const MIN_PERCENT = 4; // a smaller crop is a slip of the finger
+/** A finger scrolls the page: it crops once that was asked for. */
+const touch = () => matchMedia("(hover: none)").matches;
 const MIDDLE: PercentCrop = { unit: "%", x: 20, y: 20, width: 60, height: 60 };
 
 /** Per cent of the photo to fractions; null for the whole. */
@@ -31,6 +33,7 @@ function Photo({ url, name, onCrop }: { url: string; name: string; onCrop: (crop
       <ReactCrop
         {...(crop ? { crop } : {})}
         className={styles.crop ?? ""}
+        disabled={!crop && touch()}
         onChange={(_, percent) => setCrop(percent)}
         onComplete={(_, percent) => onCrop(fractions(percent))}
         ruleOfThirds
@@ -52,6 +55,10 @@ function Photo({ url, name, onCrop }: { url: string; name: string; onCrop: (crop
         {crop?.width ? (
           <button type="button" onClick={() => cropTo(undefined)}>
             Search the whole photo
+          </button>
+        ) : touch() ? (
+          <button type="button" onClick={() => cropTo(MIDDLE)}>
+            Search a part
           </button>
         ) : (
           <>

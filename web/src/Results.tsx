@@ -17,12 +17,13 @@ function Aspect({ name, value }: { name: "shape" | "colour"; value: number }) {
   );
 }
 
-/** Tall photos fill their frame; wide ones are shown whole. */
+/** Tall photos fill their frame; wide ones are shown whole, and none before it is known which. */
 function Picture({ hit }: { hit: Hit }) {
-  const [fit, setFit] = useState(styles.fill);
+  const [fit, setFit] = useState(styles.unknown);
   const [shown, setShown] = useState(true);
   const measure = ({ currentTarget: { naturalWidth, naturalHeight } }: SyntheticEvent<HTMLImageElement>) => {
-    if (naturalWidth > naturalHeight * 1.1 || naturalWidth < naturalHeight * 0.5) setFit(styles.whole);
+    const extreme = naturalWidth > naturalHeight * 1.1 || naturalWidth < naturalHeight * 0.5;
+    setFit(extreme ? styles.whole : styles.fill);
   };
   if (!shown) return <span className={styles.missing}>{nameOf(hit)}</span>;
   return <img src={photoUrl(hit)} alt={nameOf(hit)} className={fit} loading="lazy" decoding="async" onLoad={measure} onError={() => setShown(false)} />;

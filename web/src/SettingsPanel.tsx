@@ -43,7 +43,7 @@ export function SettingsPanel({ settings, onChange }: Props) {
         <label className={styles.line}>
           <span>
             Same class only
-            <small>as the CNN recognises it</small>
+            <small>or the likeliest few when the CNN is unsure</small>
           </span>
           <input type="checkbox" role="switch" className={styles.switch} checked={settings.cnn} onChange={(event) => onChange({ ...settings, cnn: event.target.checked })} />
         </label>

@@ -27,7 +27,8 @@ export interface Answer {
 
 /** What is looked for: a photo, or an item of the catalog. */
 export type Subject =
-  | { kind: "photo"; photo: Blob; url: string; name: string }
+  /** `photo` is made small while the page shows it already, from `url`. */
+  | { kind: "photo"; photo: Promise<Blob>; url: string; name: string }
   | { kind: "item"; hit: Hit };
 
 export interface Wishes {
@@ -62,14 +63,15 @@ export function photoUrl(hit: Pick<Hit, "class" | "path">): string {
   return `/static/img/${encodeURIComponent(hit.class)}/${parts.join("/")}`;
 }
 
-export function formOf(subject: Subject, wishes: Wishes): FormData {
+/** `what`: the bytes of a photo, or the id of an item. */
+export function formOf(what: Blob | string, wishes: Wishes): FormData {
   const form = new FormData();
   form.set("limit", String(wishes.limit));
-  if (subject.kind === "photo") {
-    form.set("image", subject.photo, "photo");
-    if (wishes.crop) form.set("crop", JSON.stringify(wishes.crop));
+  if (typeof what === "string") {
+    form.set("item", what);
   } else {
-    form.set("item", subject.hit.id);
+    form.set("image", what, "photo");
+    if (wishes.crop) form.set("crop", JSON.stringify(wishes.crop));
   }
   if (wishes.chosen !== null) form.set("class", wishes.chosen);
   else form.set("within_predicted", String(wishes.cnn));
@@ -88,10 +90,11 @@ export function refusal(status: number, body: unknown, retryAfter: string | null
 }
 
 export async function search(subject: Subject, wishes: Wishes, signal: AbortSignal): Promise<Answer> {
+  const what = subject.kind === "photo" ? await subject.photo : subject.hit.id;
   try {
     const answer = await fetch("/v1/search", {
       method: "POST",
-      body: formOf(subject, wishes),
+      body: formOf(what, wishes),
       signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]),
     });
     if (answer.ok) return (await answer.json()) as Answer;

@@ -14,17 +14,20 @@ describe("what is sent", () => {
     expect(photoUrl(hit)).toBe("/static/img/T-Shirt%20%26%20Co%2Fx/a%20b/%C3%BC%231.jpg");
   });
   it("asks for the predicted class unless one was chosen", () => {
-    const subject = { kind: "item", hit } as const;
-    expect(formOf(subject, wishes).get("within_predicted")).toBe("true");
-    const chosen = formOf(subject, { ...wishes, chosen: "Hat" });
+    expect(formOf("7", wishes).get("within_predicted")).toBe("true");
+    const chosen = formOf("7", { ...wishes, chosen: "Hat" });
     expect(chosen.get("class")).toBe("Hat");
     expect(chosen.has("within_predicted")).toBe(false);
     expect(chosen.get("item")).toBe("7");
   });
   it("leaves the weights to the server until the slider was moved", () => {
-    const subject = { kind: "photo", photo: new Blob(["x"]), url: "", name: "" } as const;
-    expect(formOf(subject, wishes).has("weights")).toBe(false);
-    expect(formOf(subject, { ...wishes, balance: 0.25 }).get("weights")).toBe('{"shape":0.75,"colour":0.25}');
+    expect(formOf("7", wishes).has("weights")).toBe(false);
+    expect(formOf("7", { ...wishes, balance: 0.25 }).get("weights")).toBe('{"shape":0.75,"colour":0.25}');
+  });
+  it("crops photos, and no items", () => {
+    const crop = { x: 0, y: 0.25, w: 0.5, h: 0.5 };
+    expect(formOf(new Blob(["x"]), { ...wishes, crop }).get("crop")).toBe('{"x":0,"y":0.25,"w":0.5,"h":0.5}');
+    expect(formOf("7", { ...wishes, crop }).has("crop")).toBe(false);
   });
   it("turns per cent into fractions that stay in the photo, and slips into none", () => {
     expect(fractions({ unit: "%", x: 50, y: 0, width: 50.004, height: 100 })).toEqual({ x: 0.5, y: 0, w: 0.5, h: 1 });

@@ -94,13 +94,14 @@ page.on("request", (request) => {
   if (!/^(blob|data):/.test(request.url()) && !request.url().startsWith(home)) strangers.push(request.url());
 });
 // Chromium does not tell what a multipart body with a file holds: the page does.
-await page.addInitScript(() => {
+const tellWhatIsSent = () => {
   const real = globalThis.fetch;
   globalThis.fetch = (address, options) => {
-    globalThis.lastSent = Object.fromEntries([...options.body].filter(([, value]) => typeof value === "string"));
+    globalThis.lastSent = Object.fromEntries(options.body);
     return real(address, options);
   };
-});
+};
+await page.addInitScript(tellWhatIsSent);
 
 const tiles = page.locator("main ol > li");
 const status = page.getByRole("status");
@@ -121,8 +122,8 @@ async function searching(act) {
 }
 
 /** Drops or pastes a file as the browser would, from a real DataTransfer. */
-async function give(event, bytes, name, type) {
-  await page.evaluate(
+async function give(event, bytes, name, type, on = page) {
+  await on.evaluate(
     ([event, base64, name, type]) => {
       const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
       const data = new DataTransfer();
@@ -140,6 +141,12 @@ async function give(event, bytes, name, type) {
 }
 
 const dropPhoto = () => searching(() => give("drop", photo, "photo.jpg", "image/jpeg"));
+
+/** Waits for a picture, and tells its size. */
+const sizeOf = (picture) => picture.evaluate((img) => img.decode().then(() => `${img.naturalWidth}x${img.naturalHeight}`));
+
+/** Answers the next search in the server's place. */
+const answerOnce = (answer) => page.route("**/v1/search", (route) => route.fulfill(answer), { times: 1 });
 
 /** Scrolls through the page so that lazy images come, and expects every one. */
 async function expectPictures() {
@@ -299,8 +306,12 @@ await check("a large photo is made small before it travels", async () => {
     return canvas.toDataURL("image/png").split(",")[1];
   });
   await searching(() => give("drop", Buffer.from(large, "base64"), "large.png", "image/png"));
-  const size = await query.evaluate((img) => img.decode().then(() => `${img.naturalWidth}x${img.naturalHeight}`));
-  expect(size, "1024x512", "the size of the photo");
+  expect(await sizeOf(query), "3000x1500", "the size of the photo that is shown");
+  const size = await page.evaluate(async () => {
+    const { width, height } = await createImageBitmap(globalThis.lastSent.image);
+    return `${width}x${height}`;
+  });
+  expect(size, "1024x512", "the size of the photo that is sent");
 });
 
 await check("a file that is no photo gets an answer that says so", async () => {
@@ -327,9 +338,58 @@ await check("500 products come and stay in the page's width on a phone", async (
   await page.setViewportSize({ width: 1280, height: 900 });
 });
 
+await check("a finger scrolls over the photo, and crops once that is asked for", async () => {
+  const context = await browser.newContext({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  const phone = await context.newPage();
+  phone.setDefaultTimeout(15_000);
+  await phone.addInitScript(tellWhatIsSent);
+  await phone.goto(home);
+  await give("drop", photo, "photo.jpg", "image/jpeg", phone);
+  const shown = phone.getByRole("img", { name: "What you are looking for" });
+  const touchAction = () => shown.evaluate((img) => getComputedStyle(img).touchAction);
+  await phone.locator("main ol > li").first().waitFor();
+  expect(await touchAction(), "auto", "touch-action");
+  await phone.getByRole("button", { name: "Search a part" }).tap();
+  await phone.waitForFunction(() => globalThis.lastSent.crop);
+  expect(await touchAction(), "none", "touch-action");
+  await context.close();
+});
+
 await check("nothing was asked of anyone else, and nothing was complained about", async () => {
   expect(strangers.join(" "), "", "the list of requests to others");
   expect(complaints.join("\n"), "", "the console");
+});
+
+await check("a search that is overtaken is given up", async () => {
+  await page.route("**/v1/search", () => {}, { times: 1 }); // is never answered
+  const given = page.waitForEvent("requestfailed");
+  const asked = page.waitForRequest("**/v1/search");
+  await howMany.fill("9");
+  await asked;
+  await searching(() => howMany.fill("7"));
+  expect((await given).failure().errorText, "net::ERR_ABORTED", "the end of the first search");
+  expect(await tiles.count(), 7, "the number of products");
+});
+
+await check("no look-alikes is told as such", async () => {
+  const nothing = { classes: [], hits: [], exact: true, next: null, took_ms: { decode: 1, embed: 1, search: 1, total: 3 }, request_id: "1" };
+  await answerOnce({ json: nothing });
+  await searching(() => howMany.fill("6"));
+  await page.getByText("Nothing here looks like it").waitFor();
+  expectTrue(/^0 /.test(await status.innerText()), `the status says ${await status.innerText()}`);
+});
+
+await check("a busy server is asked again when it wants to be", async () => {
+  const busy = { error: { code: "unavailable", message: "too many searches", request_id: "1" } };
+  await answerOnce({ status: 503, headers: { "Retry-After": "1" }, json: busy });
+  await searching(async () => {
+    await howMany.fill("5");
+    await alert.waitFor();
+    expectTrue(/busy/.test(await alert.innerText()), `the page says ${await alert.innerText()}`);
+    await page.waitForResponse((response) => response.url().endsWith("/v1/search") && response.ok());
+  });
+  expect(await alert.count(), 0, "the number of errors");
+  expect(await tiles.count(), 5, "the number of products");
 });
 
 await check("a server that is down is told, and Try again goes on when it is back", async () => {
