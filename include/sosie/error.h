@@ -47,7 +47,8 @@ struct sosie_error {
 };
 
 /* Fills `err` (which may be NULL) and returns `status`, so that a failing
- * function can end with `return sosie_fail(...)`. */
+ * function can end with `return sosie_fail(...)`. The message of NO_MEMORY
+ * names what there was no room for; ": out of memory" is added. */
 SOSIE_API enum sosie_status sosie_fail(struct sosie_error *err,
                                        enum sosie_status status,
                                        const char *format, ...)

@@ -22,6 +22,8 @@ enum sosie_status sosie_fail(struct sosie_error *err, enum sosie_status status,
     va_start(args, format);
     vsnprintf(err->text, sizeof(err->text), format, args);
     va_end(args);
+    if (status == SOSIE_NO_MEMORY && !strstr(err->text, "out of memory"))
+        append(err, ": out of memory");
     return status;
 }
 

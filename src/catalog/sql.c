@@ -26,7 +26,10 @@ enum sosie_status sosie_sql_fail(struct sosie_catalog *catalog, int code,
     default:
         break;
     }
-    return sosie_fail(err, st, "database: %s", sqlite3_errmsg(catalog->db));
+    return sosie_fail(err, st, "database: %s%s", sqlite3_errmsg(catalog->db),
+                      (code & 0xff) == SQLITE_READONLY
+                          ? " (searches, too, need to write in its folder)"
+                          : "");
 }
 
 static enum sosie_status find(struct sosie_catalog *catalog, const char *text,

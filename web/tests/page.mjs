@@ -142,6 +142,13 @@ async function give(event, bytes, name, type, on = page) {
 
 const dropPhoto = () => searching(() => give("drop", photo, "photo.jpg", "image/jpeg"));
 
+/** A JPEG with an Exif part that says: turn it by 90 degrees. */
+function turned(jpeg) {
+  const tiff = "49492a0008000000" + "0100" + "1201030001000000" + "06000000" + "00000000";
+  const exif = Buffer.concat([Buffer.from("Exif\0\0"), Buffer.from(tiff, "hex")]);
+  return Buffer.concat([jpeg.subarray(0, 2), Buffer.from([0xff, 0xe1, 0, exif.length + 2]), exif, jpeg.subarray(2)]);
+}
+
 /** Waits for a picture, and tells its size. */
 const sizeOf = (picture) => picture.evaluate((img) => img.decode().then(() => `${img.naturalWidth}x${img.naturalHeight}`));
 
@@ -299,19 +306,19 @@ await check("a pasted photo is searched", async () => {
   expectTrue((await tiles.count()) > 0, "there are no products");
 });
 
-await check("a large photo is made small before it travels", async () => {
+await check("a large photo is made small and upright before it travels", async () => {
   const large = await page.evaluate(() => {
     const canvas = Object.assign(document.createElement("canvas"), { width: 3000, height: 1500 });
     canvas.getContext("2d").fillRect(500, 500, 900, 600);
-    return canvas.toDataURL("image/png").split(",")[1];
+    return canvas.toDataURL("image/jpeg").split(",")[1];
   });
-  await searching(() => give("drop", Buffer.from(large, "base64"), "large.png", "image/png"));
-  expect(await sizeOf(query), "3000x1500", "the size of the photo that is shown");
+  await searching(() => give("drop", turned(Buffer.from(large, "base64")), "large.jpg", "image/jpeg"));
+  expect(await sizeOf(query), "1500x3000", "the size of the photo that is shown");
   const size = await page.evaluate(async () => {
     const { width, height } = await createImageBitmap(globalThis.lastSent.image);
     return `${width}x${height}`;
   });
-  expect(size, "1024x512", "the size of the photo that is sent");
+  expect(size, "512x1024", "the size of the photo that is sent");
 });
 
 await check("a file that is no photo gets an answer that says so", async () => {
