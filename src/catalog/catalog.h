@@ -25,8 +25,6 @@
 
 struct sosie_catalog;
 
-enum { SOSIE_EMBEDDING_MAX_BYTES = 1 << 18 };
-
 /* Opens the database file. `write` makes it when it is not there and brings an
  * older schema up to date. CONFLICT if it was written by a newer program;
  * NOT_FOUND if it is not there. */

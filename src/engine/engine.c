@@ -116,9 +116,20 @@ static enum sosie_status open_model_file(const char *path, bool plain,
     options.backend = plain ? SOSIE_BACKEND_PLAIN : SOSIE_BACKEND_ONEDNN;
     options.max_batch = SOSIE_EMBED_BATCH;
     st = sosie_model_open(path, &options, out, err);
-    if (!st)
-        sosie_digest_hex(&sosie_model_info(*out)->digest, digest);
-    return st;
+    if (st)
+        return st;
+    if (sosie_model_info(*out)->dim > SOSIE_ASPECT_DIM_MAX) {
+        st =
+            sosie_fail(err, SOSIE_REFUSED,
+                       "%s gives embeddings of dimension %zu, at most %d is "
+                       "taken",
+                       path, sosie_model_info(*out)->dim, SOSIE_ASPECT_DIM_MAX);
+        sosie_model_close(*out);
+        *out = NULL;
+        return st;
+    }
+    sosie_digest_hex(&sosie_model_info(*out)->digest, digest);
+    return SOSIE_OK;
 }
 
 enum sosie_status sosie_engine_open_model(const char *folder,
