@@ -144,9 +144,9 @@ static enum sosie_status build(struct sosie_onnx *onnx,
                                struct sosie_model **out,
                                struct sosie_error *err)
 {
-    const struct sosie_ops *ops = options->backend == SOSIE_BACKEND_PLAIN
-                                      ? &sosie_ops_plain
-                                      : &sosie_ops_onednn;
+    struct sosie_net_options net_options = {
+        .ops = options->backend == SOSIE_BACKEND_PLAIN ? &sosie_ops_plain
+                                                       : &sosie_ops_onednn};
     size_t strides[SOSIE_MAX_RANK];
     enum sosie_status st;
     struct sosie_model *model = calloc(1, sizeof(*model));
@@ -159,7 +159,7 @@ static enum sosie_status build(struct sosie_onnx *onnx,
     if ((st = sosie_input_read(onnx, &model->input, err)) ||
         (st = pick_outputs(onnx, &model->info, err)) ||
         (st = read_labels(model, onnx, err)) ||
-        (st = sosie_net_create(&onnx->graph, ops, &model->net, err)))
+        (st = sosie_net_create(&onnx->graph, &net_options, &model->net, err)))
         goto out;
     model->info.width = model->input.width;
     model->info.height = model->input.height;

@@ -3,6 +3,7 @@
 #include "model/onnx_ops.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- attributes ---------------------------------------------------------- */
@@ -157,15 +158,14 @@ static enum sosie_status clip(const struct source *source,
         return sosie_fail(
             err, SOSIE_BAD_INPUT, "min and max are %s in opset %lld",
             as_inputs ? "inputs" : "attributes", (long long)source->opset);
-    node->clip = (struct sosie_range){-INFINITY, INFINITY};
+    node->act = (struct sosie_act){-INFINITY, INFINITY};
     if (!as_inputs) {
-        st = read_float(source->proto, "min", &node->clip.low, err);
-        return st ? st
-                  : read_float(source->proto, "max", &node->clip.high, err);
+        st = read_float(source->proto, "min", &node->act.a, err);
+        return st ? st : read_float(source->proto, "max", &node->act.b, err);
     }
-    st = read_bound(source, node, 1, &node->clip.low, err);
+    st = read_bound(source, node, 1, &node->act.a, err);
     if (!st)
-        st = read_bound(source, node, 2, &node->clip.high, err);
+        st = read_bound(source, node, 2, &node->act.b, err);
     node->n_inputs = 1;
     return st;
 }
@@ -201,11 +201,11 @@ static enum sosie_status conv(const struct source *source,
                               struct sosie_node *node, struct sosie_error *err)
 {
     const Onnx__NodeProto *proto = source->proto;
-    struct sosie_conv *c = &node->conv;
+    struct sosie_window *c = &node->conv.window;
     int64_t group = 1;
     enum sosie_status st;
 
-    *c = (struct sosie_conv){.strides = {1, 1}, .dilations = {1, 1}};
+    *c = (struct sosie_window){.strides = {1, 1}, .dilations = {1, 1}};
     if ((st = read_int(proto, "group", &group, err)) ||
         (st = read_sizes(proto, "kernel_shape", 2, c->kernel, err)) ||
         (st = read_sizes(proto, "strides", 2, c->strides, err)) ||
@@ -213,7 +213,7 @@ static enum sosie_status conv(const struct source *source,
         (st = read_sizes(proto, "pads", 4, c->pads, err)) ||
         (st = read_auto_pad(proto, &c->auto_pad, err)))
         return st;
-    c->group = group > 0 ? (size_t)group : 0;
+    node->conv.group = group > 0 ? (size_t)group : 0;
     return SOSIE_OK;
 }
 
@@ -221,8 +221,8 @@ static enum sosie_status flatten(const struct source *source,
                                  struct sosie_node *node,
                                  struct sosie_error *err)
 {
-    node->flatten_axis = 1;
-    return read_int(source->proto, "axis", &node->flatten_axis, err);
+    node->axis = 1;
+    return read_int(source->proto, "axis", &node->axis, err);
 }
 
 static enum sosie_status gemm(const struct source *source,
@@ -299,6 +299,25 @@ static const struct op ops[SOSIE_N_OPS] = {
 
 /* ---- any node ------------------------------------------------------------ */
 
+/* "Add, BatchNormalization, ...", for messages. */
+struct op_names {
+    char text[1024];
+};
+
+static struct op_names supported_ops(void)
+{
+    struct op_names names = {"Constant"};
+    size_t used = strlen(names.text);
+    for (unsigned op = 0; op < SOSIE_N_OPS && used < sizeof(names.text); op++) {
+        int n = 0;
+        if (ops[op].read)
+            n = snprintf(names.text + used, sizeof(names.text) - used, ", %s",
+                         sosie_op_name((enum sosie_op)op));
+        used += n > 0 ? (size_t)n : 0;
+    }
+    return names;
+}
+
 static enum sosie_status find_op(const Onnx__NodeProto *proto,
                                  enum sosie_op *found, struct sosie_error *err)
 {
@@ -310,13 +329,13 @@ static enum sosie_status find_op(const Onnx__NodeProto *proto,
                           "ONNX itself are",
                           domain);
     for (unsigned op = 0; op < SOSIE_N_OPS; op++)
-        if (!strcmp(type, sosie_op_name((enum sosie_op)op))) {
+        if (ops[op].read && !strcmp(type, sosie_op_name((enum sosie_op)op))) {
             *found = (enum sosie_op)op;
             return SOSIE_OK;
         }
     return sosie_fail(err, SOSIE_REFUSED,
-                      "this op is not supported; supported: %s, Constant",
-                      sosie_op_names().text);
+                      "this op is not supported; supported: %s",
+                      supported_ops().text);
 }
 
 /* True if `name` is one of the words of `list`. */

@@ -4,7 +4,6 @@
 #include "base/size.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,18 +16,6 @@ const char *sosie_op_name(enum sosie_op op)
     };
     assert(op < SOSIE_N_OPS);
     return names[op];
-}
-
-struct sosie_op_names sosie_op_names(void)
-{
-    struct sosie_op_names names = {""};
-    size_t used = 0;
-    for (unsigned op = 0; op < SOSIE_N_OPS && used < sizeof(names.text); op++) {
-        int n = snprintf(names.text + used, sizeof(names.text) - used, "%s%s",
-                         op ? ", " : "", sosie_op_name((enum sosie_op)op));
-        used += n > 0 ? (size_t)n : 0;
-    }
-    return names;
 }
 
 void sosie_graph_release(struct sosie_graph *graph)

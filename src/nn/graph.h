@@ -15,19 +15,57 @@
 #include "base/arena.h"
 #include "nn/tensor.h"
 
-/* Names as in ONNX, in alphabetical order. */
+/* Names as in ONNX, in alphabetical order; Swish is x * Sigmoid(x). What only
+ * moves or counts sizes in ONNX (Shape, Squeeze, Split, ...) is resolved by the
+ * reader and has no op here. */
 #define SOSIE_OP_LIST(X)                                                       \
     X(ADD, "Add")                                                              \
+    X(AVERAGE_POOL, "AveragePool")                                             \
     X(BATCH_NORM, "BatchNormalization")                                        \
     X(CLIP, "Clip")                                                            \
+    X(CONCAT, "Concat")                                                        \
     X(CONV, "Conv")                                                            \
+    X(DEQUANTIZE, "DequantizeLinear")                                          \
+    X(DIV, "Div")                                                              \
+    X(ELU, "Elu")                                                              \
+    X(ERF, "Erf")                                                              \
+    X(EXP, "Exp")                                                              \
+    X(EXPAND, "Expand")                                                        \
     X(FLATTEN, "Flatten")                                                      \
+    X(GATHER, "Gather")                                                        \
+    X(GELU, "Gelu")                                                            \
     X(GEMM, "Gemm")                                                            \
     X(GLOBAL_AVERAGE_POOL, "GlobalAveragePool")                                \
+    X(GLOBAL_MAX_POOL, "GlobalMaxPool")                                        \
+    X(HARD_SIGMOID, "HardSigmoid")                                             \
+    X(HARD_SWISH, "HardSwish")                                                 \
     X(IDENTITY, "Identity")                                                    \
+    X(LAYER_NORM, "LayerNormalization")                                        \
+    X(LEAKY_RELU, "LeakyRelu")                                                 \
+    X(LP_NORM, "LpNormalization")                                              \
+    X(MATMUL, "MatMul")                                                        \
+    X(MAX, "Max")                                                              \
+    X(MAX_POOL, "MaxPool")                                                     \
+    X(MIN, "Min")                                                              \
+    X(MUL, "Mul")                                                              \
+    X(PAD, "Pad")                                                              \
+    X(POW, "Pow")                                                              \
+    X(PRELU, "PRelu")                                                          \
+    X(QUANTIZE, "QuantizeLinear")                                              \
+    X(REDUCE_L2, "ReduceL2")                                                   \
+    X(REDUCE_MEAN, "ReduceMean")                                               \
+    X(REDUCE_SUM, "ReduceSum")                                                 \
     X(RELU, "Relu")                                                            \
     X(RESHAPE, "Reshape")                                                      \
-    X(SOFTMAX, "Softmax")
+    X(RESIZE, "Resize")                                                        \
+    X(SIGMOID, "Sigmoid")                                                      \
+    X(SLICE, "Slice")                                                          \
+    X(SOFTMAX, "Softmax")                                                      \
+    X(SQRT, "Sqrt")                                                            \
+    X(SUB, "Sub")                                                              \
+    X(SWISH, "Swish")                                                          \
+    X(TANH, "Tanh")                                                            \
+    X(TRANSPOSE, "Transpose")
 
 enum sosie_op {
 #define SOSIE_OP_ENUM(name, text) SOSIE_OP_##name,
@@ -39,12 +77,6 @@ enum sosie_op {
 /* "Conv", ... */
 const char *sosie_op_name(enum sosie_op op);
 
-/* "Add, BatchNormalization, ...", for messages. */
-struct sosie_op_names {
-    char text[256];
-};
-struct sosie_op_names sosie_op_names(void);
-
 /* ---- values -------------------------------------------------------------- */
 
 /* An index into a graph's values; SOSIE_NO_VALUE: an optional input that is
@@ -52,19 +84,34 @@ struct sosie_op_names sosie_op_names(void);
 typedef uint32_t sosie_value_id;
 #define SOSIE_NO_VALUE UINT32_MAX
 
+/* What the whole numbers of a quantised tensor mean: element q of part i along
+ * `axis` stands for (q - zero_points[i]) * scales[i]. */
+struct sosie_quant {
+    size_t axis; /* meaningless if n is 1 */
+    size_t n;    /* 1: the same for the whole tensor */
+    const float *scales;
+    const int32_t *zero_points;
+};
+
+/* The values that nodes read are F32 or quantised (U8, I8; I32 for biases).
+ * I64 is for the sizes and indices that the reader works with. */
 struct sosie_value {
     const char *name;
     enum sosie_dtype dtype;
     struct sosie_shape shape;
     const void *data; /* a constant's elements; NULL if it is computed */
+    /* Set by the int8 pass on values that stay quantised between two ops, or
+     * NULL: the meaning of their elements. In the graph's arena. */
+    const struct sosie_quant *quant;
 };
 
 /* ---- nodes --------------------------------------------------------------- */
 
 enum {
-    SOSIE_MAX_INPUTS = 5,
+    SOSIE_MAX_INPUTS = 64, /* of a node */
     SOSIE_MAX_POSTS = 3,
-    SOSIE_MAX_ENDS = 8, /* inputs, and outputs, of a graph */
+    SOSIE_MAX_ENDS = 8,       /* inputs of a graph */
+    SOSIE_MAX_OUTPUTS = 1024, /* of a graph */
     SOSIE_MAX_NODES = 1 << 14
 };
 
@@ -78,6 +125,7 @@ enum {
     SOSIE_BN_MEAN,
     SOSIE_BN_VARIANCE
 };
+enum { SOSIE_LN_X, SOSIE_LN_SCALE, SOSIE_LN_SHIFT };
 
 enum sosie_auto_pad {
     SOSIE_PAD_EXPLICIT, /* as in `pads` */
@@ -86,12 +134,23 @@ enum sosie_auto_pad {
     SOSIE_PAD_SAME_LOWER
 };
 
-struct sosie_conv {
-    size_t group;
-    size_t kernel[2]; /* height, width; 0: as the weights say */
+/* How a convolution or a pool slides over height and width. */
+struct sosie_window {
+    size_t kernel[2]; /* height, width; 0: as a convolution's weights say */
     size_t strides[2], dilations[2];
     size_t pads[4];               /* top, left, bottom, right */
     enum sosie_auto_pad auto_pad; /* resolved into pads when it is added */
+};
+
+struct sosie_conv {
+    size_t group;
+    struct sosie_window window;
+};
+
+struct sosie_pool {
+    struct sosie_window window;
+    bool ceil_mode;      /* a last window may reach beyond the padding */
+    bool counts_padding; /* AveragePool: the padding counts as zeros */
 };
 
 struct sosie_gemm {
@@ -99,8 +158,14 @@ struct sosie_gemm {
     float alpha, beta; /* alpha * A' * B' + beta * C */
 };
 
-struct sosie_range {
-    float low, high;
+/* The parameters of a function of one number:
+ *   Clip         a: low, b: high
+ *   LeakyRelu    a: slope below 0
+ *   Elu          a: alpha
+ *   HardSigmoid  a: alpha, b: beta: clip(a * x + b, 0, 1)
+ *   Gelu         a: 0 exact (erf), 1 by tanh */
+struct sosie_act {
+    float a, b;
 };
 
 struct sosie_reshape {
@@ -114,12 +179,70 @@ struct sosie_softmax {
     bool flatten; /* over all dimensions from axis on (opset < 13) */
 };
 
+struct sosie_reduce {
+    bool axes[SOSIE_MAX_RANK];
+    bool keep_dims;
+};
+
+/* Element i along dimension d is element start[d] + i * step[d] of the input's,
+ * 0 <= i < count[d]. */
+struct sosie_slice {
+    size_t start[SOSIE_MAX_RANK], count[SOSIE_MAX_RANK];
+    int64_t step[SOSIE_MAX_RANK];
+};
+
+enum sosie_pad_mode { SOSIE_PAD_CONSTANT, SOSIE_PAD_REFLECT, SOSIE_PAD_EDGE };
+struct sosie_pad {
+    int64_t begin[SOSIE_MAX_RANK], end[SOSIE_MAX_RANK]; /* negative: cut */
+    enum sosie_pad_mode mode;
+    float value; /* of CONSTANT */
+};
+
+/* Takes the parts `indices` (n of them, each within the input's size) along
+ * `axis`; their shape stands in that dimension's place. */
+struct sosie_gather {
+    int64_t axis;
+    const int64_t *indices; /* in the graph's arena */
+    struct sosie_shape shape;
+};
+
+/* The names are those of ONNX's coordinate_transformation_mode. */
+enum sosie_resize_coordinates {
+    SOSIE_RESIZE_HALF_PIXEL,
+    SOSIE_RESIZE_PYTORCH_HALF_PIXEL,
+    SOSIE_RESIZE_ALIGN_CORNERS,
+    SOSIE_RESIZE_ASYMMETRIC
+};
+enum sosie_resize_rounding {
+    SOSIE_ROUND_PREFER_FLOOR,
+    SOSIE_ROUND_PREFER_CEIL,
+    SOSIE_ROUND_FLOOR,
+    SOSIE_ROUND_CEIL
+};
+struct sosie_resize {
+    bool linear; /* otherwise: the nearest */
+    enum sosie_resize_coordinates coordinates;
+    enum sosie_resize_rounding rounding; /* of the nearest */
+    size_t sizes[SOSIE_MAX_RANK];        /* of the output */
+    float scales[SOSIE_MAX_RANK];        /* output's size / input's, as given */
+};
+
+struct sosie_layer_norm {
+    int64_t axis; /* over all dimensions from this on */
+    float epsilon;
+};
+
+struct sosie_lp_norm {
+    int64_t axis;
+    int p; /* 1 or 2 */
+};
+
 /* What is done to each element of a convolution's result, in order, before it
- * is written. ADD adds the value SOSIE_CONV_RESIDUAL. */
-enum sosie_post_kind { SOSIE_POST_CLIP, SOSIE_POST_ADD };
+ * is written: the function `op` of one number, or, if that is SOSIE_OP_ADD, the
+ * value SOSIE_CONV_RESIDUAL is added. */
 struct sosie_post {
-    enum sosie_post_kind kind;
-    struct sosie_range range; /* of CLIP */
+    enum sosie_op op;
+    struct sosie_act act;
 };
 
 struct sosie_node {
@@ -131,13 +254,27 @@ struct sosie_node {
     size_t n_posts;
     struct sosie_post posts[SOSIE_MAX_POSTS]; /* of CONV */
     union {
+        struct sosie_act act; /* of the functions of one number */
         struct sosie_conv conv;
+        struct sosie_gather gather;
         struct sosie_gemm gemm;
-        struct sosie_range clip;
-        struct sosie_reshape reshape;
+        struct sosie_layer_norm layer_norm;
+        struct sosie_lp_norm lp_norm;
+        struct sosie_pad pad;
+        struct sosie_pool pool; /* of MAX_POOL and AVERAGE_POOL */
+        struct sosie_reduce reduce;
+        struct sosie_reshape reshape; /* of EXPAND, too: the shape given */
+        struct sosie_resize resize;
+        struct sosie_slice slice;
         struct sosie_softmax softmax;
-        int64_t flatten_axis;
-        float epsilon; /* of BATCH_NORM */
+        int64_t axis;                       /* of CONCAT and FLATTEN */
+        float epsilon;                      /* of BATCH_NORM */
+        size_t permutation[SOSIE_MAX_RANK]; /* of TRANSPOSE: dimension d of the
+                                               output is the input's p[d] */
+        struct {
+            struct sosie_quant quant; /* in the graph's arena */
+            enum sosie_dtype dtype;   /* of QUANTIZE's result: U8 or I8 */
+        } quantize;                   /* of QUANTIZE and DEQUANTIZE */
     };
 };
 
@@ -150,7 +287,7 @@ struct sosie_graph {
     struct sosie_node *nodes;
     size_t n_nodes, nodes_room;
     size_t n_inputs, n_outputs;
-    sosie_value_id inputs[SOSIE_MAX_ENDS], outputs[SOSIE_MAX_ENDS];
+    sosie_value_id inputs[SOSIE_MAX_ENDS], outputs[SOSIE_MAX_OUTPUTS];
 };
 
 /* A graph that is all zero bytes is an empty one. */
@@ -198,11 +335,30 @@ SOSIE_MUST_CHECK enum sosie_status
 sosie_node_infer(const struct sosie_graph *graph, struct sosie_node *node,
                  struct sosie_shape *shape, struct sosie_error *err);
 
-/* Makes the graph smaller without changing what its outputs are: drops nodes
- * that no output needs and Identity, folds batch normalisation into the
- * weights of convolutions, activations and residual sums into what a
- * convolution does before it writes, and factors into the weights of Gemm. */
+/* True for the functions of one number: Relu, Clip, Sigmoid, Swish, ... */
+bool sosie_op_is_act(enum sosie_op op);
+
+/* The function `op` of x: the specification of them all. */
+float sosie_act_apply(enum sosie_op op, struct sosie_act act, float x);
+
+/* Makes the graph smaller without changing what its outputs are. What it leaves
+ * is still a network of ONNX's ops (and Swish): nodes that no output needs and
+ * Identity are dropped; what depends on constants alone is computed; batch
+ * normalisation, scales and shifts are folded into the weights of convolutions
+ * and Gemm; HardSwish, Swish, Gelu and LayerNormalization are recognised in the
+ * ops that they were spelled with. */
 SOSIE_MUST_CHECK enum sosie_status
 sosie_graph_simplify(struct sosie_graph *graph, struct sosie_error *err);
+
+/* Quantised networks in floating point: drops the pairs of QuantizeLinear and
+ * DequantizeLinear between two ops, and computes weights that stand behind a
+ * DequantizeLinear. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_graph_dequantize(struct sosie_graph *graph, struct sosie_error *err);
+
+/* Folds activations and residual sums into what a convolution does before it
+ * writes (posts). The last pass: its result is for running only. */
+SOSIE_MUST_CHECK enum sosie_status sosie_graph_fuse(struct sosie_graph *graph,
+                                                    struct sosie_error *err);
 
 #endif

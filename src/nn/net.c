@@ -89,7 +89,7 @@ static enum sosie_status find_wanted(struct sosie_net *net,
         return sosie_fail(err, SOSIE_NO_MEMORY, "the network");
     }
     for (size_t k = 0; k < graph->n_outputs; k++)
-        of_value[graph->outputs[k]] |= 1U << k;
+        of_value[graph->outputs[k]] |= 1U << (k < 31 ? k : 31);
     for (size_t i = graph->n_nodes; i-- > 0;) {
         const struct sosie_node *node = &graph->nodes[i];
         net->wanted[i] = of_value[node->output];
@@ -154,8 +154,40 @@ static enum sosie_status pack_parameters(struct sosie_net *net,
     return st;
 }
 
+const char *sosie_precision_name(enum sosie_precision precision)
+{
+    static const char *const names[SOSIE_N_PRECISIONS] = {"f32", "bf16",
+                                                          "int8"};
+    return names[precision];
+}
+
+bool sosie_graph_is_quantized(const struct sosie_graph *graph)
+{
+    for (size_t i = 0; i < graph->n_nodes; i++)
+        if (graph->nodes[i].op == SOSIE_OP_QUANTIZE)
+            return true;
+    return false;
+}
+
+static enum sosie_status check_precision(const struct sosie_net *net,
+                                         struct sosie_error *err)
+{
+    enum sosie_precision precision = net->options.precision;
+    if (precision == SOSIE_PRECISION_INT8 &&
+        !sosie_graph_is_quantized(&net->graph))
+        return sosie_fail(err, SOSIE_REFUSED,
+                          "int8 needs a quantised model; this one has no "
+                          "QuantizeLinear nodes ('sosie model quantize' makes "
+                          "them)");
+    if (precision == SOSIE_PRECISION_BF16 && !net->options.may_emulate &&
+        !sosie_cpu_has_bf16())
+        return sosie_fail(err, SOSIE_REFUSED,
+                          "this CPU has no bfloat16 instructions");
+    return SOSIE_OK;
+}
+
 enum sosie_status sosie_net_create(struct sosie_graph *graph,
-                                   const struct sosie_ops *ops,
+                                   const struct sosie_net_options *options,
                                    struct sosie_net **out,
                                    struct sosie_error *err)
 {
@@ -163,15 +195,22 @@ enum sosie_status sosie_net_create(struct sosie_graph *graph,
     struct sosie_net *net = calloc(1, sizeof(*net));
     if (!net)
         return sosie_fail(err, SOSIE_NO_MEMORY, "the network");
-    net->ops = ops;
+    net->ops = options->ops;
+    net->options = *options;
     net->graph = *graph;
     memset(graph, 0, sizeof(*graph));
 
-    st = sosie_graph_simplify(&net->graph, err);
+    st = check_precision(net, err);
+    if (!st && net->options.precision != SOSIE_PRECISION_INT8)
+        st = sosie_graph_dequantize(&net->graph, err);
+    if (!st)
+        st = sosie_graph_simplify(&net->graph, err);
+    if (!st)
+        st = sosie_graph_fuse(&net->graph, err);
     if (!st)
         st = find_wanted(net, err);
     if (!st)
-        st = ops->lower(net, err);
+        st = net->ops->lower(net, err);
     if (!st)
         st = plan_arena(net, err);
     if (!st)

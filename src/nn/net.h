@@ -27,14 +27,46 @@ struct sosie_ops;
 extern const struct sosie_ops sosie_ops_plain;
 extern const struct sosie_ops sosie_ops_onednn;
 
+/* What the numbers of a forward pass are.
+ *   F32   float32 throughout
+ *   BF16  weights and activations of convolutions and matrix products in
+ *         bfloat16, sums in float32
+ *   INT8  as the QuantizeLinear and DequantizeLinear nodes of the graph say;
+ *         what stands between none of them is float32. In F32 and BF16 such
+ *         nodes are taken out of the graph. */
+enum sosie_precision {
+    SOSIE_PRECISION_F32,
+    SOSIE_PRECISION_BF16,
+    SOSIE_PRECISION_INT8,
+    SOSIE_N_PRECISIONS
+};
+
+/* "f32", "bf16", "int8". */
+const char *sosie_precision_name(enum sosie_precision precision);
+
+struct sosie_net_options {
+    const struct sosie_ops *ops;
+    enum sosie_precision precision;
+    bool may_emulate; /* BF16 also where the CPU has no bfloat16: very slow,
+                         for tests */
+};
+
+/* Does this CPU multiply bfloat16? (Whether that is fast is another matter.) */
+bool sosie_cpu_has_bf16(void);
+
+/* Are there QuantizeLinear nodes, so that INT8 means something? */
+bool sosie_graph_is_quantized(const struct sosie_graph *graph);
+
 /* Runs the passes over `graph` and makes it a net. The graph is taken over and
  * left empty, whatever happens; the data that its constants borrow may go once
  * this has returned.
- * Errors: REFUSED if it needs too much memory or oneDNN fails; NO_MEMORY. */
-SOSIE_MUST_CHECK enum sosie_status sosie_net_create(struct sosie_graph *graph,
-                                                    const struct sosie_ops *ops,
-                                                    struct sosie_net **out,
-                                                    struct sosie_error *err);
+ * Errors: REFUSED if it needs too much memory, oneDNN fails, or the precision
+ * is not to be had (BF16 without the instructions, INT8 without quantised
+ * nodes); NO_MEMORY. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_net_create(struct sosie_graph *graph,
+                 const struct sosie_net_options *options,
+                 struct sosie_net **out, struct sosie_error *err);
 /* No run may be left. NULL is allowed. */
 void sosie_net_destroy(struct sosie_net *net);
 
@@ -68,8 +100,8 @@ void sosie_net_run_destroy(struct sosie_net_run *run);
  * forward pass, which may overwrite it. Borrowed from the run. */
 float *sosie_net_run_input(struct sosie_net_run *run, size_t k);
 
-/* One forward pass. Only the outputs in `wanted` (bit k: output k) are
- * computed. */
+/* One forward pass. Only the outputs in `wanted` are computed: bit k stands for
+ * output k, and bit 31 for output 31 and all after it. */
 SOSIE_MUST_CHECK enum sosie_status
 sosie_net_run_forward(struct sosie_net_run *run, unsigned wanted,
                       struct sosie_error *err);

@@ -9,7 +9,7 @@
 #include "nn/net.h"
 #include "nn/plan.h"
 
-enum { SOSIE_MAX_ARGS = 8 };
+enum { SOSIE_MAX_ARGS = SOSIE_MAX_INPUTS + 4 };
 
 #define SOSIE_NO_BUFFER UINT32_MAX
 
@@ -24,22 +24,25 @@ struct sosie_buffer {
 struct sosie_step {
     size_t node; /* index into the graph */
     const char *implementation;
-    unsigned wanted; /* bit k: output k depends on it */
+    unsigned wanted; /* as in sosie_net_run_forward: who depends on it */
     size_t n_args;
     uint32_t args[SOSIE_MAX_ARGS]; /* buffers, in the order the ops like;
                                       SOSIE_NO_BUFFER: not given */
-    void *code;                    /* the ops' own: what is run */
+    /* Runs it, if it is our own code; NULL if the ops know how. */
+    void (*run)(const struct sosie_net_run *run, const struct sosie_step *step);
+    void *code; /* the ops' own: what is run */
 };
 
 struct sosie_net {
     const struct sosie_ops *ops;
+    struct sosie_net_options options;
     struct sosie_graph graph;
     unsigned *wanted; /* of each node: the outputs that depend on it */
     struct sosie_buffer *buffers;
     size_t n_buffers, buffers_room;
     struct sosie_step *steps;
     size_t n_steps, steps_room;
-    uint32_t inputs[SOSIE_MAX_ENDS], outputs[SOSIE_MAX_ENDS]; /* buffers */
+    uint32_t inputs[SOSIE_MAX_ENDS], outputs[SOSIE_MAX_OUTPUTS]; /* buffers */
     size_t input_strides[SOSIE_MAX_ENDS][SOSIE_MAX_RANK];
     size_t arena_size, parameters_size;
     unsigned char *parameters;

@@ -12,7 +12,7 @@ struct sosie_onednn {
     dnnl_stream_t stream; /* for packing weights */
 };
 
-/* step->code; NULL for a step in plain C. */
+/* step->code of the steps that are a primitive. */
 struct sosie_onednn_code {
     dnnl_primitive_t primitive;
     struct {

@@ -10,8 +10,6 @@
  * What oneDNN does not have runs in plain C, between two reorders. */
 #include "nn/onednn.h"
 
-#include <math.h>
-
 /* A value as it stands in memory. */
 struct tensor {
     uint32_t buffer;
@@ -264,7 +262,8 @@ static enum sosie_status lower_plain(struct lowering *lo,
                                      const struct sosie_node *node,
                                      struct sosie_error *err)
 {
-    struct sosie_step step = {.node = lo->node, .implementation = "plain"};
+    struct sosie_step step = {
+        .node = lo->node, .implementation = "plain", .run = sosie_plain_step};
     struct tensor *out = &lo->tensors[node->output];
     enum sosie_status st = SOSIE_OK;
     sosie_md md;
@@ -334,7 +333,7 @@ static enum sosie_status lower_clip(struct lowering *lo,
     if (node->op == SOSIE_OP_RELU)
         dnn = sosie_relu_pd(lo->engine, in.md, lo->attr, &lo->pd);
     else
-        dnn = sosie_clip_pd(lo->engine, in.md, node->clip.low, node->clip.high,
+        dnn = sosie_clip_pd(lo->engine, in.md, node->act.a, node->act.b,
                             lo->attr, &lo->pd);
     return dnn ? without_pd(lo, node, dnn, err)
                : lower_unary(lo, node, in, in.md, err);
@@ -536,13 +535,13 @@ static dnnl_status_t conv_posts(struct lowering *lo,
     if (!dnn)
         dnn = dnnl_post_ops_create(&lo->posts);
     for (size_t p = 0; p < node->n_posts && !dnn; p++) {
-        const struct sosie_range *range = &node->posts[p].range;
-        if (node->posts[p].kind == SOSIE_POST_ADD)
+        const struct sosie_post *post = &node->posts[p];
+        if (post->op == SOSIE_OP_ADD)
             dnn = sosie_post_sum(lo->posts);
-        else if (isinf(range->high) && fpclassify(range->low) == FP_ZERO)
+        else if (post->op == SOSIE_OP_RELU)
             dnn = sosie_post_relu(lo->posts);
         else
-            dnn = sosie_post_clip(lo->posts, range->low, range->high);
+            dnn = sosie_post_clip(lo->posts, post->act.a, post->act.b);
     }
     return dnn ? dnn
                : dnnl_primitive_attr_set_post_ops(lo->conv_attr, lo->posts);
@@ -550,7 +549,7 @@ static dnnl_status_t conv_posts(struct lowering *lo,
 
 /* False where a window may lie wholly in the padding, which not all of
  * oneDNN's kernels foresee. */
-static bool conv_window(const struct sosie_conv *conv,
+static bool conv_window(const struct sosie_window *conv,
                         struct sosie_conv_window *window)
 {
     for (size_t i = 0; i < 2; i++) {
@@ -630,7 +629,7 @@ static enum sosie_status lower_conv(struct lowering *lo,
     enum sosie_status st = SOSIE_OK;
     dnnl_status_t dnn;
 
-    if (!conv_window(&node->conv, &window))
+    if (!conv_window(&node->conv.window, &window))
         return lower_plain(lo, node, err);
     if (has_bias)
         st = in_plain(lo, node->inputs[SOSIE_CONV_B], &bias, err);

@@ -16,6 +16,11 @@ enum sosie_status sosie_onednn_fail(struct sosie_error *err,
         "oneDNN: %s: %s", what, dnnl_status2str(status));
 }
 
+bool sosie_cpu_has_bf16(void)
+{
+    return dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core_bf16;
+}
+
 static enum sosie_status onednn_lower(struct sosie_net *net,
                                       struct sosie_error *err)
 {
@@ -39,7 +44,7 @@ static void onednn_release(struct sosie_net *net)
     struct sosie_onednn *backend = net->backend;
     for (size_t i = 0; i < net->n_steps; i++) {
         struct sosie_onednn_code *code = net->steps[i].code;
-        if (code)
+        if (code && !net->steps[i].run)
             dnnl_primitive_destroy(code->primitive);
     }
     if (!backend)
@@ -100,7 +105,7 @@ static enum sosie_status onednn_pack(const struct sosie_net *net,
 struct bound {
     dnnl_stream_t stream;
     size_t n_args;          /* of all steps */
-    dnnl_exec_arg_t args[]; /* step by step; nothing in it for plain ones */
+    dnnl_exec_arg_t args[]; /* step by step; nothing in it for our own code */
 };
 
 static enum sosie_status onednn_bind(struct sosie_net_run *run,
@@ -127,7 +132,7 @@ static enum sosie_status onednn_bind(struct sosie_net_run *run,
         const struct sosie_step *step = &net->steps[i];
         const struct sosie_onednn_code *code = step->code;
         for (size_t k = 0; k < step->n_args && !dnn; k++, arg++) {
-            if (!code)
+            if (step->run)
                 continue;
             arg->arg = code->args[k].id;
             dnn = dnnl_memory_create(&arg->memory, code->args[k].md,
@@ -164,11 +169,11 @@ static enum sosie_status onednn_forward(struct sosie_net_run *run,
         const struct sosie_onednn_code *code = step->code;
         if (!(step->wanted & wanted))
             ;
-        else if (code)
+        else if (step->run)
+            step->run(run, step);
+        else
             dnn = dnnl_primitive_execute(code->primitive, bound->stream,
                                          (int)step->n_args, args);
-        else
-            sosie_plain_step(run, step);
         args += step->n_args;
     }
     if (!dnn)

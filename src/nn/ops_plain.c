@@ -23,10 +23,18 @@ static const struct sosie_shape *output_shape(const struct sosie_graph *graph,
     return &graph->values[node->output].shape;
 }
 
-static float clamp(float x, const struct sosie_range *range)
+bool sosie_op_is_act(enum sosie_op op)
 {
-    x = x > range->low ? x : range->low;
-    return x < range->high ? x : range->high;
+    return op == SOSIE_OP_CLIP || op == SOSIE_OP_RELU;
+}
+
+float sosie_act_apply(enum sosie_op op, struct sosie_act act, float x)
+{
+    if (op == SOSIE_OP_RELU)
+        return x > 0.0F ? x : 0.0F;
+    assert(op == SOSIE_OP_CLIP);
+    x = x > act.a ? x : act.a;
+    return x < act.b ? x : act.b;
 }
 
 /* ---- Conv ---------------------------------------------------------------- */
@@ -45,7 +53,7 @@ static void inside(size_t n_out, size_t n_in, size_t stride, ptrdiff_t shift,
 
 /* Adds to an output plane an input plane under one weight of the kernel, the
  * one at (ky, kx). */
-static void add_tap(const struct sosie_conv *conv, size_t ky, size_t kx,
+static void add_tap(const struct sosie_window *conv, size_t ky, size_t kx,
                     float weight, const float *in, const size_t in_size[2],
                     float *out, const size_t out_size[2])
 {
@@ -69,11 +77,13 @@ static void add_tap(const struct sosie_conv *conv, size_t ky, size_t kx,
 static void apply_posts(const struct sosie_node *node, const float *residual,
                         float *out, size_t n)
 {
-    for (size_t p = 0; p < node->n_posts; p++)
+    for (size_t p = 0; p < node->n_posts; p++) {
+        const struct sosie_post *post = &node->posts[p];
         for (size_t i = 0; i < n; i++)
-            out[i] = node->posts[p].kind == SOSIE_POST_ADD
+            out[i] = post->op == SOSIE_OP_ADD
                          ? out[i] + residual[i]
-                         : clamp(out[i], &node->posts[p].range);
+                         : sosie_act_apply(post->op, post->act, out[i]);
+    }
 }
 
 static void conv_op(const struct sosie_graph *graph,
@@ -102,7 +112,7 @@ static void conv_op(const struct sosie_graph *graph,
         for (size_t c = 0; c < channels; c++)
             for (size_t ky = 0; ky < ws->dims[2]; ky++)
                 for (size_t kx = 0; kx < ws->dims[3]; kx++)
-                    add_tap(conv, ky, kx, *tap++, x + c * in_plane,
+                    add_tap(&conv->window, ky, kx, *tap++, x + c * in_plane,
                             &xs->dims[2], y, &ys->dims[2]);
     }
     if (node->n_posts)
@@ -115,22 +125,13 @@ static void conv_op(const struct sosie_graph *graph,
 
 /* ---- element by element -------------------------------------------------- */
 
-static void clip_op(const struct sosie_graph *graph,
-                    const struct sosie_node *node, const float *const *in,
-                    float *out)
+static void act_op(const struct sosie_graph *graph,
+                   const struct sosie_node *node, const float *const *in,
+                   float *out)
 {
     size_t n = sosie_shape_count(output_shape(graph, node));
     for (size_t i = 0; i < n; i++)
-        out[i] = clamp(in[0][i], &node->clip);
-}
-
-static void relu_op(const struct sosie_graph *graph,
-                    const struct sosie_node *node, const float *const *in,
-                    float *out)
-{
-    size_t n = sosie_shape_count(output_shape(graph, node));
-    for (size_t i = 0; i < n; i++)
-        out[i] = in[0][i] > 0.0F ? in[0][i] : 0.0F;
+        out[i] = sosie_act_apply(node->op, node->act, in[0][i]);
 }
 
 static void add_op(const struct sosie_graph *graph,
@@ -248,9 +249,9 @@ sosie_plain_op *sosie_plain_op_of(enum sosie_op op)
 {
     static sosie_plain_op *const ops[SOSIE_N_OPS] = {
         [SOSIE_OP_ADD] = add_op,   [SOSIE_OP_BATCH_NORM] = batch_norm_op,
-        [SOSIE_OP_CLIP] = clip_op, [SOSIE_OP_CONV] = conv_op,
+        [SOSIE_OP_CLIP] = act_op,  [SOSIE_OP_CONV] = conv_op,
         [SOSIE_OP_GEMM] = gemm_op, [SOSIE_OP_GLOBAL_AVERAGE_POOL] = pool_op,
-        [SOSIE_OP_RELU] = relu_op, [SOSIE_OP_SOFTMAX] = softmax_op,
+        [SOSIE_OP_RELU] = act_op,  [SOSIE_OP_SOFTMAX] = softmax_op,
     };
     return ops[op];
 }
@@ -284,7 +285,8 @@ static enum sosie_status lower_node(struct sosie_net *net, size_t index,
                                     uint32_t *buffers, struct sosie_error *err)
 {
     const struct sosie_node *node = &net->graph.nodes[index];
-    struct sosie_step step = {.node = index, .implementation = "plain"};
+    struct sosie_step step = {
+        .node = index, .implementation = "plain", .run = sosie_plain_step};
     enum sosie_status st = SOSIE_OK;
 
     for (size_t k = 0; k < node->n_inputs && !st; k++) {

@@ -48,34 +48,29 @@ static enum sosie_status same_shape(const struct sosie_graph *graph,
     return SOSIE_OK;
 }
 
-static bool clip_is_sound(const struct sosie_range *range)
-{
-    return range->low <= range->high; /* false for NaN, too */
-}
-
 static enum sosie_status clip_shape(const struct sosie_graph *graph,
                                     struct sosie_node *node,
                                     struct sosie_shape *shape,
                                     struct sosie_error *err)
 {
-    if (!clip_is_sound(&node->clip))
+    if (!(node->act.a <= node->act.b)) /* NaN, too */
         return sosie_fail(err, SOSIE_REFUSED,
                           "min %g and max %g; min <= max is supported",
-                          (double)node->clip.low, (double)node->clip.high);
+                          (double)node->act.a, (double)node->act.b);
     return same_shape(graph, node, shape, err);
 }
 
 /* ---- Conv ---------------------------------------------------------------- */
 
-static enum sosie_status check_steps(const struct sosie_conv *conv,
+static enum sosie_status check_steps(const struct sosie_window *w,
                                      struct sosie_error *err)
 {
     bool good = true;
     for (size_t i = 0; i < 2; i++)
-        good = good && conv->strides[i] >= 1 && conv->strides[i] <= MAX_STEP &&
-               conv->dilations[i] >= 1 && conv->dilations[i] <= MAX_STEP;
+        good = good && w->strides[i] >= 1 && w->strides[i] <= MAX_STEP &&
+               w->dilations[i] >= 1 && w->dilations[i] <= MAX_STEP;
     for (size_t i = 0; i < 4; i++)
-        good = good && conv->pads[i] <= MAX_STEP;
+        good = good && w->pads[i] <= MAX_STEP;
     if (good)
         return SOSIE_OK;
     return sosie_fail(err, SOSIE_REFUSED,
@@ -86,24 +81,24 @@ static enum sosie_status check_steps(const struct sosie_conv *conv,
 
 /* One spatial dimension: sets the paddings and returns the output's size; 0 if
  * the kernel does not fit. `axis` 0: height, 1: width. */
-static size_t conv_axis(struct sosie_conv *conv, size_t axis, size_t in)
+static size_t window_axis(struct sosie_window *w, size_t axis, size_t in)
 {
-    size_t stride = conv->strides[axis], total = 0, begin = 0, out;
-    size_t reach = (conv->kernel[axis] - 1) * conv->dilations[axis] + 1;
+    size_t stride = w->strides[axis], total = 0, begin = 0, out;
+    size_t reach = (w->kernel[axis] - 1) * w->dilations[axis] + 1;
 
-    if (conv->auto_pad == SOSIE_PAD_SAME_UPPER ||
-        conv->auto_pad == SOSIE_PAD_SAME_LOWER) {
+    if (w->auto_pad == SOSIE_PAD_SAME_UPPER ||
+        w->auto_pad == SOSIE_PAD_SAME_LOWER) {
         out = (in + stride - 1) / stride;
         if ((out - 1) * stride + reach > in)
             total = (out - 1) * stride + reach - in;
-        begin = conv->auto_pad == SOSIE_PAD_SAME_UPPER ? total / 2
-                                                       : total - total / 2;
+        begin =
+            w->auto_pad == SOSIE_PAD_SAME_UPPER ? total / 2 : total - total / 2;
     }
-    if (conv->auto_pad != SOSIE_PAD_EXPLICIT) {
-        conv->pads[axis] = begin;
-        conv->pads[axis + 2] = total - begin;
+    if (w->auto_pad != SOSIE_PAD_EXPLICIT) {
+        w->pads[axis] = begin;
+        w->pads[axis + 2] = total - begin;
     }
-    in += conv->pads[axis] + conv->pads[axis + 2];
+    in += w->pads[axis] + w->pads[axis + 2];
     return in < reach ? 0 : (in - reach) / stride + 1;
 }
 
@@ -120,10 +115,11 @@ static enum sosie_status check_weights(const struct sosie_conv *conv,
                           sosie_shape_text(&w->shape).text,
                           sosie_shape_text(&x->shape).text, conv->group);
     for (size_t i = 0; i < 2; i++)
-        if (conv->kernel[i] && conv->kernel[i] != w->shape.dims[2 + i])
+        if (conv->window.kernel[i] &&
+            conv->window.kernel[i] != w->shape.dims[2 + i])
             return sosie_fail(err, SOSIE_BAD_INPUT,
                               "kernel_shape is %zux%zu but the weights are %s",
-                              conv->kernel[0], conv->kernel[1],
+                              conv->window.kernel[0], conv->window.kernel[1],
                               sosie_shape_text(&w->shape).text);
     return SOSIE_OK;
 }
@@ -140,7 +136,8 @@ static enum sosie_status conv_shape(const struct sosie_graph *graph,
     enum sosie_status st;
 
     if ((st = need_rank(x, 4, err)) || (st = need_rank(w, 4, err)) ||
-        (st = need_constant(w, err)) || (st = check_steps(conv, err)) ||
+        (st = need_constant(w, err)) ||
+        (st = check_steps(&conv->window, err)) ||
         (st = check_weights(conv, x, w, err)))
         return st;
     if (b && (st = need_vector(b, w->shape.dims[0], err)))
@@ -148,8 +145,9 @@ static enum sosie_status conv_shape(const struct sosie_graph *graph,
     *shape = x->shape;
     shape->dims[1] = w->shape.dims[0];
     for (size_t i = 0; i < 2; i++) {
-        conv->kernel[i] = w->shape.dims[2 + i];
-        shape->dims[2 + i] = conv_axis(conv, i, x->shape.dims[2 + i]);
+        conv->window.kernel[i] = w->shape.dims[2 + i];
+        shape->dims[2 + i] =
+            window_axis(&conv->window, i, x->shape.dims[2 + i]);
         if (!shape->dims[2 + i])
             return sosie_fail(err, SOSIE_BAD_INPUT,
                               "a kernel of %zux%zu does not fit an input of %s",
@@ -247,8 +245,8 @@ static enum sosie_status flatten_shape(const struct sosie_graph *graph,
                                        struct sosie_error *err)
 {
     const struct sosie_shape *in = &sosie_node_input(graph, node, 0)->shape;
-    enum sosie_status st = wrap_axis(&node->flatten_axis, in->rank, true, err);
-    size_t axis = (size_t)node->flatten_axis;
+    enum sosie_status st = wrap_axis(&node->axis, in->rank, true, err);
+    size_t axis = (size_t)node->axis;
     if (st)
         return st;
     shape->rank = 2;

@@ -61,5 +61,15 @@ struct sosie_shape_text sosie_shape_text(const struct sosie_shape *shape)
 
 size_t sosie_dtype_size(enum sosie_dtype dtype)
 {
-    return dtype == SOSIE_I64 ? sizeof(int64_t) : sizeof(float);
+    switch (dtype) {
+    case SOSIE_U8:
+    case SOSIE_I8:
+        return 1;
+    case SOSIE_I64:
+        return sizeof(int64_t);
+    case SOSIE_F32:
+    case SOSIE_I32:
+        break;
+    }
+    return 4;
 }

@@ -17,7 +17,7 @@ enum { SOSIE_MAX_RANK = 6 };
  * sums over a graph's tensors stay far from overflow. */
 #define SOSIE_MAX_ELEMENTS ((size_t)1 << 28)
 
-enum sosie_dtype { SOSIE_F32, SOSIE_I64 };
+enum sosie_dtype { SOSIE_F32, SOSIE_I64, SOSIE_U8, SOSIE_I8, SOSIE_I32 };
 
 struct sosie_shape {
     size_t rank;

@@ -27,7 +27,10 @@ static struct sosie_net *net_of(const char *path, const struct sosie_ops *ops)
     for (size_t k = 0; k < onnx.n_outputs; k++)
         onnx.graph.outputs[k] = onnx.outputs[k].value;
     onnx.graph.n_outputs = onnx.n_outputs;
-    check_ok(sosie_net_create(&onnx.graph, ops, &net, &err), &err);
+    check_ok(sosie_net_create(&onnx.graph,
+                              &(struct sosie_net_options){.ops = ops}, &net,
+                              &err),
+             &err);
     sosie_onnx_release(&onnx);
     return net;
 }
@@ -115,11 +118,11 @@ static void random_graph(struct sosie_random *random, struct sosie_graph *graph,
     struct sosie_node conv = {.name = "c",
                               .op = SOSIE_OP_CONV,
                               .n_inputs = 2 + UP_TO(2) / 2,
-                              .conv = {.group = group,
-                                       .strides = {UP_TO(3), UP_TO(3)},
-                                       .dilations = {UP_TO(2), UP_TO(2)}}};
+                              .conv = {group,
+                                       {.strides = {UP_TO(3), UP_TO(3)},
+                                        .dilations = {UP_TO(2), UP_TO(2)}}}};
     struct sosie_node act = {
-        .name = "a", .op = SOSIE_OP_CLIP, .n_inputs = 1, .clip = {-0.5F, 2.0F}};
+        .name = "a", .op = SOSIE_OP_CLIP, .n_inputs = 1, .act = {-0.5F, 2.0F}};
     struct sosie_error err;
 
     w.shape = (struct sosie_shape){
@@ -127,7 +130,7 @@ static void random_graph(struct sosie_random *random, struct sosie_graph *graph,
     b.shape = (struct sosie_shape){1, {w.shape.dims[0]}};
     assert_true(sosie_shape_count(&w.shape) <= room);
     for (size_t i = 0; i < 4; i++)
-        conv.conv.pads[i] = UP_TO(4) - 1;
+        conv.conv.window.pads[i] = UP_TO(4) - 1;
 #undef UP_TO
     check_ok(sosie_graph_add_value(graph, &x, &conv.inputs[0], &err), &err);
     check_ok(sosie_graph_add_value(graph, &w, &conv.inputs[1], &err), &err);
@@ -160,7 +163,10 @@ static void convolutions_of_any_size_agree(void **state)
             struct sosie_graph graph = {0};
             random = again;
             random_graph(&random, &graph, weights, ROOM);
-            check_ok(sosie_net_create(&graph, backends[b].ops, &nets[b], &err),
+            check_ok(sosie_net_create(
+                         &graph,
+                         &(struct sosie_net_options){.ops = backends[b].ops},
+                         &nets[b], &err),
                      &err);
             check_ok(sosie_net_run_create(nets[b], &runs[b], &err), &err);
             fill_input(nets[b], runs[b]);
