@@ -1,6 +1,7 @@
 /* net.c: what the two sets of ops share: passes, memory, runs. */
 #include "nn/net.h"
 
+#include "base/clock.h"
 #include "base/size.h"
 #include "nn/net_impl.h"
 
@@ -154,6 +155,30 @@ static enum sosie_status pack_parameters(struct sosie_net *net,
     return st;
 }
 
+/* From the first of these steps on, a batch goes step by step, all photos in
+ * each, so that weights are read once; the steps before it go photo by photo,
+ * so that activations stay in the cache: where weights outweigh activations. */
+static size_t batch_split(const struct sosie_net *net)
+{
+    size_t split = net->n_steps;
+    while (split > 0) {
+        const struct sosie_step *step = &net->steps[split - 1];
+        size_t weights = 0, activations = 0;
+        for (size_t k = 0; k < step->n_args; k++) {
+            const struct sosie_buffer *buffer;
+            if (step->args[k] == SOSIE_NO_BUFFER)
+                continue;
+            buffer = &net->buffers[step->args[k]];
+            *(buffer->constant == SOSIE_NO_VALUE ? &activations : &weights) +=
+                buffer->extent.size;
+        }
+        if (weights && weights < activations)
+            break;
+        split--;
+    }
+    return split;
+}
+
 const char *sosie_precision_name(enum sosie_precision precision)
 {
     static const char *const names[SOSIE_N_PRECISIONS] = {"f32", "bf16",
@@ -219,6 +244,7 @@ enum sosie_status sosie_net_create(struct sosie_graph *graph,
         goto out;
     for (size_t v = 0; v < net->graph.n_values; v++)
         net->graph.values[v].data = NULL; /* it was borrowed */
+    net->batch_split = batch_split(net);
     *out = net;
     net = NULL;
 out:
@@ -321,7 +347,35 @@ enum sosie_status sosie_net_run_forward(struct sosie_net_run *run,
                                         unsigned wanted,
                                         struct sosie_error *err)
 {
-    return run->net->ops->forward(run, wanted, err);
+    return run->net->ops->forward(run, 0, run->net->n_steps, wanted, err);
+}
+
+enum sosie_status sosie_net_run_profile(struct sosie_net_run *run,
+                                        unsigned wanted, double *ms,
+                                        struct sosie_error *err)
+{
+    enum sosie_status st = SOSIE_OK;
+    for (size_t i = 0; i < run->net->n_steps && !st; i++) {
+        double start = sosie_clock_ms();
+        st = run->net->ops->forward(run, i, i + 1, wanted, err);
+        ms[i] = sosie_clock_ms() - start;
+    }
+    return st;
+}
+
+enum sosie_status sosie_net_run_batch(struct sosie_net_run *const *runs,
+                                      size_t n, unsigned wanted,
+                                      struct sosie_error *err)
+{
+    const struct sosie_net *net = runs[0]->net;
+    size_t split = n > 1 ? net->batch_split : net->n_steps;
+    enum sosie_status st = SOSIE_OK;
+    for (size_t k = 0; k < n && !st; k++)
+        st = net->ops->forward(runs[k], 0, split, wanted, err);
+    for (size_t i = split; i < net->n_steps; i++)
+        for (size_t k = 0; k < n && !st; k++)
+            st = net->ops->forward(runs[k], i, i + 1, wanted, err);
+    return st;
 }
 
 const float *sosie_net_run_output(const struct sosie_net_run *run, size_t k)

@@ -7,10 +7,8 @@
  * from one of two sets of ops that compute the same thing: plain C, which is
  * the reference, and oneDNN.
  *
- * A forward pass treats one photo. Larger batches were measured and are slower
- * here: they spill the activations out of the cache (MobileNetV2, one thread:
- * 5.5 ms a photo one by one, 6.6 in twos, 7.0 in fours). It also makes a result
- * independent of the batch by construction.
+ * A forward pass treats one photo. A batch is n photos, each in its own run,
+ * that take turns: the result is independent of the batch by construction.
  *
  * Threads: a net is shared by many readers; a run is unshared. A forward pass
  * stays on the calling thread, whose OpenMP setting becomes one thread. */
@@ -105,6 +103,19 @@ float *sosie_net_run_input(struct sosie_net_run *run, size_t k);
 SOSIE_MUST_CHECK enum sosie_status
 sosie_net_run_forward(struct sosie_net_run *run, unsigned wanted,
                       struct sosie_error *err);
+
+/* The same, step by step; ms[i] is what step i took. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_net_run_profile(struct sosie_net_run *run, unsigned wanted, double *ms,
+                      struct sosie_error *err);
+
+/* The same for n photos, a run each, all of the same net and of n different
+ * runs. Late steps are done for one photo after the other, so that their
+ * weights are read once; results are bit-identical to those of single passes.
+ */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_net_run_batch(struct sosie_net_run *const *runs, size_t n,
+                    unsigned wanted, struct sosie_error *err);
 
 /* Output k, dense and row-major; valid until the next forward pass. */
 const float *sosie_net_run_output(const struct sosie_net_run *run, size_t k);

@@ -45,6 +45,7 @@ struct sosie_net {
     uint32_t inputs[SOSIE_MAX_ENDS], outputs[SOSIE_MAX_OUTPUTS]; /* buffers */
     size_t input_strides[SOSIE_MAX_ENDS][SOSIE_MAX_RANK];
     size_t arena_size, parameters_size;
+    size_t batch_split; /* net.c: from here on, step by step */
     unsigned char *parameters;
     void *backend; /* the ops' own */
 };
@@ -68,7 +69,9 @@ struct sosie_ops {
     enum sosie_status (*bind)(struct sosie_net_run *run,
                               struct sosie_error *err);
     void (*unbind)(struct sosie_net_run *run);
-    enum sosie_status (*forward)(struct sosie_net_run *run, unsigned wanted,
+    /* Runs steps[first .. last-1], as far as they are wanted. */
+    enum sosie_status (*forward)(struct sosie_net_run *run, size_t first,
+                                 size_t last, unsigned wanted,
                                  struct sosie_error *err);
 };
 

@@ -104,6 +104,7 @@ static enum sosie_status onednn_pack(const struct sosie_net *net,
 /* run->backend */
 struct bound {
     dnnl_stream_t stream;
+    size_t *first_arg;      /* of each step, among args */
     size_t n_args;          /* of all steps */
     dnnl_exec_arg_t args[]; /* step by step; nothing in it for our own code */
 };
@@ -121,8 +122,12 @@ static enum sosie_status onednn_bind(struct sosie_net_run *run,
     for (size_t i = 0; i < net->n_steps; i++)
         n += net->steps[i].n_args;
     bound = calloc(1, sizeof(*bound) + n * sizeof(*arg));
-    if (!bound)
+    if (bound)
+        bound->first_arg = calloc(net->n_steps + 1, sizeof(*bound->first_arg));
+    if (!bound || !bound->first_arg) {
+        free(bound);
         return sosie_fail(err, SOSIE_NO_MEMORY, "a run of the network");
+    }
     run->backend = bound;
     bound->n_args = n;
     dnn = dnnl_stream_create(&bound->stream, backend->engine,
@@ -131,6 +136,7 @@ static enum sosie_status onednn_bind(struct sosie_net_run *run,
     for (size_t i = 0; i < net->n_steps && !dnn; i++) {
         const struct sosie_step *step = &net->steps[i];
         const struct sosie_onednn_code *code = step->code;
+        bound->first_arg[i] = (size_t)(arg - bound->args);
         for (size_t k = 0; k < step->n_args && !dnn; k++, arg++) {
             if (step->run)
                 continue;
@@ -151,21 +157,20 @@ static void onednn_unbind(struct sosie_net_run *run)
     for (size_t i = 0; i < bound->n_args; i++)
         dnnl_memory_destroy(bound->args[i].memory);
     dnnl_stream_destroy(bound->stream);
+    free(bound->first_arg);
     free(bound);
 }
 
-static enum sosie_status onednn_forward(struct sosie_net_run *run,
-                                        unsigned wanted,
+static enum sosie_status onednn_forward(struct sosie_net_run *run, size_t first,
+                                        size_t last, unsigned wanted,
                                         struct sosie_error *err)
 {
-    const struct sosie_net *net = run->net;
     struct bound *bound = run->backend;
-    const dnnl_exec_arg_t *args = bound->args;
     dnnl_status_t dnn = dnnl_success;
 
     omp_set_num_threads(1); /* this thread's setting: no team is made */
-    for (size_t i = 0; i < net->n_steps && !dnn; i++) {
-        const struct sosie_step *step = &net->steps[i];
+    for (size_t i = first; i < last && !dnn; i++) {
+        const struct sosie_step *step = &run->net->steps[i];
         const struct sosie_onednn_code *code = step->code;
         if (!(step->wanted & wanted))
             ;
@@ -173,8 +178,8 @@ static enum sosie_status onednn_forward(struct sosie_net_run *run,
             step->run(run, step);
         else
             dnn = dnnl_primitive_execute(code->primitive, bound->stream,
-                                         (int)step->n_args, args);
-        args += step->n_args;
+                                         (int)step->n_args,
+                                         bound->args + bound->first_arg[i]);
     }
     if (!dnn)
         dnn = dnnl_stream_wait(bound->stream);

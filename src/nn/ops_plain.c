@@ -367,13 +367,14 @@ static void plain_unbind(struct sosie_net_run *run)
     (void)run;
 }
 
-static enum sosie_status plain_forward(struct sosie_net_run *run,
-                                       unsigned wanted, struct sosie_error *err)
+static enum sosie_status plain_forward(struct sosie_net_run *run, size_t first,
+                                       size_t last, unsigned wanted,
+                                       struct sosie_error *err)
 {
     (void)err;
-    for (size_t i = 0; i < run->net->n_steps; i++)
+    for (size_t i = first; i < last; i++)
         if (run->net->steps[i].wanted & wanted)
-            sosie_plain_step(run, &run->net->steps[i]);
+            run->net->steps[i].run(run, &run->net->steps[i]);
     return SOSIE_OK;
 }
 
