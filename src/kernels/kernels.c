@@ -16,25 +16,52 @@ unsigned sosie_cpu_flags(void)
         __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512vnni"))
         flags |= SOSIE_CPU_AVX512VNNI;
+    if ((flags & SOSIE_CPU_AVX512VNNI) && __builtin_cpu_supports("avx512vbmi"))
+        flags |= SOSIE_CPU_AVX512VBMI;
 #endif
     return flags;
 }
 
+/* Those of 8-bit networks. */
+#define SOSIE_SET_Q(kernels, path)                                             \
+    do {                                                                       \
+        (kernels)->qconv = sosie_qconv_##path;                                 \
+        (kernels)->qdepthwise = sosie_qdepthwise_##path;                       \
+        (kernels)->qaffine = sosie_qaffine_##path;                             \
+        (kernels)->qadd = sosie_qadd_##path;                                   \
+        (kernels)->qmul = sosie_qmul_##path;                                   \
+        (kernels)->qaccumulate = sosie_qaccumulate_##path;                     \
+        (kernels)->qmax = sosie_qmax_##path;                                   \
+        (kernels)->qquantise = sosie_qquantise_##path;                         \
+        (kernels)->qdequantise = sosie_qdequantise_##path;                     \
+    } while (0)
+
 /* Later assignments win, so they run from portable to newest. */
 void sosie_kernels_init(struct sosie_kernels *kernels, unsigned flags)
 {
-    *kernels = (struct sosie_kernels){"c", sosie_dot_i8_c, sosie_scan_i8_c,
-                                      sosie_dot_f32_c, sosie_axpy_f32_c};
+    *kernels = (struct sosie_kernels){.name = "c",
+                                      .dot_i8 = sosie_dot_i8_c,
+                                      .scan_i8 = sosie_scan_i8_c,
+                                      .dot_f32 = sosie_dot_f32_c,
+                                      .axpy_f32 = sosie_axpy_f32_c,
+                                      .qmap = sosie_qmap_c};
+    SOSIE_SET_Q(kernels, c);
 #if defined(__x86_64__)
-    if (flags & SOSIE_CPU_AVX2)
-        *kernels = (struct sosie_kernels){
-            "avx2", sosie_dot_i8_avx2, sosie_scan_i8_avx2, sosie_dot_f32_avx2,
-            sosie_axpy_f32_avx2};
+    if (flags & SOSIE_CPU_AVX2) {
+        kernels->name = "avx2";
+        kernels->dot_i8 = sosie_dot_i8_avx2;
+        kernels->scan_i8 = sosie_scan_i8_avx2;
+        kernels->dot_f32 = sosie_dot_f32_avx2;
+        kernels->axpy_f32 = sosie_axpy_f32_avx2;
+    }
     if (flags & SOSIE_CPU_AVX512VNNI) {
         kernels->name = "avx512vnni";
         kernels->dot_i8 = sosie_dot_i8_avx512vnni;
         kernels->scan_i8 = sosie_scan_i8_avx512vnni;
+        SOSIE_SET_Q(kernels, avx512vnni);
     }
+    if (flags & SOSIE_CPU_AVX512VBMI)
+        kernels->qmap = sosie_qmap_avx512vbmi;
 #else
     (void)flags;
 #endif

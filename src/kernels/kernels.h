@@ -10,6 +10,8 @@
 #ifndef SOSIE_KERNELS_KERNELS_H
 #define SOSIE_KERNELS_KERNELS_H
 
+#include "kernels/quantised.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -48,12 +50,24 @@ struct sosie_kernels {
     sosie_scan_i8 *scan_i8;
     sosie_dot_f32 *dot_f32;
     sosie_axpy_f32 *axpy_f32;
+    /* of 8-bit networks */
+    sosie_qconv_run *qconv;
+    sosie_qdepthwise_run *qdepthwise;
+    sosie_qaffine *qaffine;
+    sosie_qadd *qadd;
+    sosie_qmul *qmul;
+    sosie_qmap *qmap;
+    sosie_qaccumulate *qaccumulate;
+    sosie_qmax *qmax;
+    sosie_qquantise *qquantise;
+    sosie_qdequantise *qdequantise;
 };
 
 /* Instructions beyond the plain build's, each with the system's consent. */
 enum {
     SOSIE_CPU_AVX2 = 1 << 0,       /* AVX2 and FMA */
     SOSIE_CPU_AVX512VNNI = 1 << 1, /* AVX-512 F, BW, VL and VNNI */
+    SOSIE_CPU_AVX512VBMI = 1 << 2, /* AVX-512 VBMI */
 };
 
 /* What this machine has. */
