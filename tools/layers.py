@@ -21,7 +21,8 @@ ARROWS = {
     "engine": ["store", "catalog", "index", "model", "image", "kernels", "base"],
     # http sniffs the photos that it serves; it knows nothing else of image.
     "http": ["engine", "image", "base"],
-    "cli": ["http", "engine", "base"],
+    # `sosie model` runs networks that no catalog was made with.
+    "cli": ["http", "engine", "model", "nn", "kernels", "base"],
 }
 LIBRARIES = {  # header -> rooms
     "microhttpd.h": ["http"],

@@ -9,6 +9,7 @@
 #define SOSIE_ENGINE_H
 
 #include "sosie/error.h"
+#include "sosie/precision.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,7 +44,11 @@ struct sosie_engine_options {
     size_t n_workers;  /* photos embedded at the same time; 0: one a CPU */
     const char *model; /* ONNX file; WRITE on a new catalog needs it; on an old
                           one it must be the model the catalog was made with */
-    bool plain;        /* plain C instead of oneDNN and vector instructions */
+    /* What a new catalog's embeddings are made in; AUTO: the fastest here. An
+     * old one keeps to what it was made in, and anything else but AUTO is
+     * refused. */
+    enum sosie_precision precision;
+    bool plain; /* plain C instead of oneDNN and vector instructions */
 };
 SOSIE_API struct sosie_engine_options sosie_engine_options_defaults(void);
 
@@ -51,7 +56,8 @@ SOSIE_API struct sosie_engine_options sosie_engine_options_defaults(void);
  *
  * Errors: NOT_FOUND if there is no catalog, BAD_INPUT if the path is a file or
  * a folder that is no catalog, CORRUPT if it is damaged, CONFLICT if another
- * process writes it or `model` is another than the catalog's.
+ * process writes it or `model` or `precision` is another than the catalog's;
+ * REFUSED if this CPU does not have the catalog's precision.
  * Threads: an engine is locked inside; any number of calls at once. */
 SOSIE_API SOSIE_MUST_CHECK enum sosie_status
 sosie_engine_open(const char *catalog,
@@ -174,6 +180,7 @@ struct sosie_engine_stats {
     size_t n_items, n_photos, n_classes;
     size_t dim[SOSIE_N_ASPECTS];
     bool whitened; /* the shape aspect went through a whitening PCA */
+    enum sosie_precision precision; /* of the network */
 };
 SOSIE_API SOSIE_MUST_CHECK enum sosie_status
 sosie_engine_stats(struct sosie_engine *engine,

@@ -7,6 +7,7 @@
 
 #include "sosie/engine.h"
 #include "sosie/error.h"
+#include "sosie/precision.h"
 
 #include <getopt.h>
 #include <jansson.h>
@@ -17,7 +18,9 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_DAMAGED = 3 };
 
 /* argv[0] is the command's own name. */
 typedef int cli_command(int argc, char **argv);
-cli_command cli_index, cli_search, cli_serve, cli_check;
+cli_command cli_index, cli_search, cli_serve, cli_check, cli_model;
+/* Of `sosie model`. */
+cli_command cli_model_info, cli_model_run;
 
 /* Prints "sosie: <message>" and gives the exit code of its status. */
 int cli_fail(const struct sosie_error *err);
@@ -47,6 +50,17 @@ bool cli_is_interrupted(void);
  * then waits for one, and lets the next one end the program. */
 void cli_block_signals(void);
 void cli_wait_for_signal(void);
+
+/* ---- cmd_model.c --------------------------------------------------------- */
+
+struct sosie_net_options;
+
+/* The values of --precision and --cpu of `command`; false after cli_usage. The
+ * CPU is limited for the whole process. */
+bool cli_precision(const char *command, const char *text,
+                   enum sosie_precision *precision);
+bool cli_cpu(const char *command, const char *text,
+             struct sosie_net_options *options);
 
 /* ---- progress.c ---------------------------------------------------------- */
 

@@ -30,8 +30,9 @@ static void announce(const struct sosie_server_options *options,
                      const struct sosie_engine_stats *stats)
 {
     const char *colon = strrchr(options->listen, ':');
-    sosie_log(SOSIE_LOG_INFO, "serve", "%zu items of %zu classes",
-              stats->n_items, stats->n_classes);
+    sosie_log(SOSIE_LOG_INFO, "serve", "%zu items of %zu classes, in %s",
+              stats->n_items, stats->n_classes,
+              sosie_precision_name(stats->precision));
     sosie_log(SOSIE_LOG_INFO, "serve", "listening on http://%.*s:%u",
               (int)(colon - options->listen), options->listen,
               sosie_server_port(server));

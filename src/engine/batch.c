@@ -193,7 +193,9 @@ static bool decode(const struct sosie_line_options *options,
         photo->outcome = SOSIE_PHOTO_UNCHANGED;
     else if (use_sample(options, photo))
         decoded = false;
-    else if (sosie_embedder_decode(embedder, slot, bytes, size, NULL, &err))
+    else if (sosie_photo_decode(embedder->info, bytes, size, NULL,
+                                embedder->rgb[slot], embedder->colours[slot],
+                                &err))
         mark_bad(photo, &err);
     else
         decoded = true;
@@ -208,7 +210,9 @@ static enum sosie_status embed(struct sosie_embedder *embedder,
                                size_t n, struct sosie_error *err)
 {
     size_t dim = embedder->info->dim;
-    enum sosie_status st = sosie_embedder_forward(embedder, n, false, err);
+    enum sosie_status st = sosie_model_forward(
+        embedder->run, (const uint8_t *const *)embedder->rgb, n,
+        embedder->features, NULL, err);
     for (size_t i = 0; !st && i < n; i++) {
         memcpy(waiting[i]->features, embedder->features + i * dim,
                dim * sizeof(float));
@@ -219,9 +223,9 @@ static enum sosie_status embed(struct sosie_embedder *embedder,
 }
 
 static enum sosie_status pack(const struct sosie_line_options *options,
-                              struct sosie_embedder *embedder,
                               struct sosie_batch *batch)
 {
+    size_t dim = sosie_model_info(options->engine->model)->dim;
     for (size_t i = 0; i < batch->n; i++) {
         struct sosie_photo_task *photo = &batch->photos[i];
         if (photo->outcome != SOSIE_PHOTO_EMBEDDED)
@@ -230,7 +234,7 @@ static enum sosie_status pack(const struct sosie_line_options *options,
             sosie_arena_alloc(&batch->arena, options->packed_size, 1);
         if (!photo->packed)
             return sosie_fail(&batch->error, SOSIE_NO_MEMORY, "embedding");
-        sosie_embedding_pack(embedder, options->whitening, photo->features,
+        sosie_embedding_pack(options->whitening, photo->features, dim,
                              photo->colours, photo->packed);
     }
     return SOSIE_OK;
@@ -274,7 +278,7 @@ static void work(void *argument, size_t worker)
     if (!batch->status) {
         batch->status = work_through(&line->options, embedder, batch);
         if (!batch->status && line->options.packed_size)
-            batch->status = pack(&line->options, embedder, batch);
+            batch->status = pack(&line->options, batch);
         sosie_engine_give_embedder(line->options.engine, embedder);
     }
     pthread_mutex_lock(&line->lock);

@@ -34,14 +34,18 @@ static enum sosie_status check_parts(const struct check *check,
 {
     struct sosie_model *model = NULL;
     struct sosie_view *view = NULL;
+    /* Nothing is embedded: what the CPU has does not matter. */
+    const struct sosie_model_use use = {true, SOSIE_PRECISION_F32};
+    enum sosie_precision precision;
     struct sosie_counts counts;
     size_t n_segments;
-    enum sosie_status st =
-        sosie_engine_open_model(folder, catalog, true, &model, err);
+    enum sosie_status st = sosie_engine_precision(catalog, &precision, err);
+    if (!st)
+        st = sosie_engine_open_model(folder, catalog, use, &model, err);
     if (st)
         return st;
-    note(check, "model: dimension %zu, as recorded",
-         sosie_model_info(model)->dim);
+    note(check, "model: dimension %zu, in %s, as recorded",
+         sosie_model_info(model)->dim, sosie_precision_name(precision));
     st = sosie_view_open(folder, catalog, sosie_model_info(model), &view, err);
     if (st)
         goto out;

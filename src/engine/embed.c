@@ -12,7 +12,7 @@ enum sosie_status sosie_embedder_create(const struct sosie_model *model,
 {
     const struct sosie_model_info *info = sosie_model_info(model);
     struct sosie_embedder *embedder = calloc(1, sizeof(*embedder));
-    size_t pixels = (size_t)info->width * info->height * 3;
+    size_t pixels = sosie_fitted_size(info);
     bool ok = embedder;
     enum sosie_status st;
 
@@ -22,9 +22,9 @@ enum sosie_status sosie_embedder_create(const struct sosie_model *model,
         embedder->info = info;
         embedder->features =
             calloc(SOSIE_EMBED_BATCH * info->dim, sizeof(float));
-        embedder->reduced = calloc(SOSIE_WHITEN_DIM, sizeof(float));
-        embedder->logits = calloc(info->n_logits + 1, sizeof(float));
-        ok = embedder->features && embedder->reduced && embedder->logits;
+        embedder->logits =
+            calloc(SOSIE_EMBED_BATCH * info->n_logits + 1, sizeof(float));
+        ok = embedder->features && embedder->logits;
     }
     st = ok ? sosie_model_run_create(model, &embedder->run, err)
             : sosie_fail(err, SOSIE_NO_MEMORY, "buffers to embed photos");
@@ -43,19 +43,21 @@ void sosie_embedder_destroy(struct sosie_embedder *embedder)
     for (size_t i = 0; i < SOSIE_EMBED_BATCH; i++)
         free(embedder->rgb[i]);
     free(embedder->features);
-    free(embedder->reduced);
     free(embedder->logits);
     sosie_model_run_destroy(embedder->run);
     free(embedder);
 }
 
-enum sosie_status sosie_embedder_decode(struct sosie_embedder *embedder,
-                                        size_t i, const void *bytes,
-                                        size_t size,
-                                        const struct sosie_crop *crop,
-                                        struct sosie_error *err)
+size_t sosie_fitted_size(const struct sosie_model_info *info)
 {
-    const struct sosie_model_info *info = embedder->info;
+    return (size_t)info->width * info->height * 3;
+}
+
+enum sosie_status
+sosie_photo_decode(const struct sosie_model_info *info, const void *bytes,
+                   size_t size, const struct sosie_crop *crop, uint8_t *rgb,
+                   float colours[SOSIE_COLOUR_DIM], struct sosie_error *err)
+{
     struct sosie_decode_options options = {
         .limits = sosie_image_limits_defaults(),
         .min_side = info->width > info->height ? info->width : info->height,
@@ -65,31 +67,22 @@ enum sosie_status sosie_embedder_decode(struct sosie_embedder *embedder,
         sosie_image_decode(bytes, size, &options, &image, err);
     if (st)
         return st;
-    sosie_colour_histogram(&image, embedder->colours[i]);
-    st = sosie_image_fit(&image, info->fit, info->width, info->height,
-                         embedder->rgb[i], err);
+    sosie_colour_histogram(&image, colours);
+    st =
+        sosie_image_fit(&image, info->fit, info->width, info->height, rgb, err);
     sosie_image_release(&image);
     return st;
 }
 
-enum sosie_status sosie_embedder_forward(struct sosie_embedder *embedder,
-                                         size_t n, bool with_logits,
-                                         struct sosie_error *err)
+void sosie_embedding_pack(const struct sosie_whitening *whitening,
+                          float *features, size_t dim, const float *colours,
+                          int8_t *packed)
 {
-    return sosie_model_forward(
-        embedder->run, (const uint8_t *const *)embedder->rgb, n,
-        embedder->features, with_logits ? embedder->logits : NULL, err);
-}
-
-void sosie_embedding_pack(struct sosie_embedder *embedder,
-                          const struct sosie_whitening *whitening,
-                          float *features, const float *colours, int8_t *packed)
-{
+    float reduced[SOSIE_WHITEN_DIM];
     const float *shape = features;
-    size_t dim = embedder->info->dim;
     if (whitening) {
-        sosie_whitening_apply(whitening, features, embedder->reduced);
-        shape = embedder->reduced;
+        sosie_whitening_apply(whitening, features, reduced);
+        shape = reduced;
         dim = sosie_whitening_out(whitening);
     }
     sosie_quantise(shape, dim, packed);

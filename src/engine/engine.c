@@ -1,4 +1,4 @@
-/* engine.c: opening a catalog; the view that searches share; the embedders. */
+/* engine.c: opening a catalog; the view that searches share. */
 #include "engine/engine_private.h"
 
 #include "base/clock.h"
@@ -25,7 +25,8 @@ const char *sosie_aspect_name(size_t aspect)
 
 struct sosie_engine_options sosie_engine_options_defaults(void)
 {
-    return (struct sosie_engine_options){.mode = SOSIE_READ};
+    return (struct sosie_engine_options){.mode = SOSIE_READ,
+                                         .precision = SOSIE_PRECISION_AUTO};
 }
 
 char *sosie_path_join(const char *folder, const char *name)
@@ -106,14 +107,16 @@ static enum sosie_status lock_for_writing(struct sosie_engine *engine,
 
 /* ---- the model ----------------------------------------------------------- */
 
-static enum sosie_status open_model_file(const char *path, bool plain,
+static enum sosie_status open_model_file(const char *path,
+                                         struct sosie_model_use use,
                                          struct sosie_model **out,
                                          char digest[33],
                                          struct sosie_error *err)
 {
     struct sosie_model_options options = sosie_model_options_defaults();
     enum sosie_status st;
-    options.backend = plain ? SOSIE_BACKEND_PLAIN : SOSIE_BACKEND_ONEDNN;
+    options.backend = use.plain ? SOSIE_BACKEND_PLAIN : SOSIE_BACKEND_ONEDNN;
+    options.precision = use.precision;
     options.max_batch = SOSIE_EMBED_BATCH;
     st = sosie_model_open(path, &options, out, err);
     if (st)
@@ -132,9 +135,32 @@ static enum sosie_status open_model_file(const char *path, bool plain,
     return SOSIE_OK;
 }
 
+enum sosie_status sosie_engine_precision(struct sosie_catalog *catalog,
+                                         enum sosie_precision *precision,
+                                         struct sosie_error *err)
+{
+    struct sosie_arena arena = SOSIE_ARENA_INIT;
+    const char *name = NULL;
+    enum sosie_precision found = SOSIE_PRECISION_F32;
+    enum sosie_status st =
+        sosie_catalog_get(catalog, "precision", &arena, &name, err);
+    if (!st && name &&
+        (sosie_precision_parse(name, &found, NULL) ||
+         found == SOSIE_PRECISION_AUTO))
+        st = sosie_fail(err, SOSIE_CORRUPT,
+                        "the catalog's precision is \"%.40s\", expected f32, "
+                        "bf16 or int8",
+                        name);
+    sosie_arena_release(&arena);
+    if (!st)
+        *precision = found;
+    return st;
+}
+
 enum sosie_status sosie_engine_open_model(const char *folder,
                                           struct sosie_catalog *catalog,
-                                          bool plain, struct sosie_model **out,
+                                          struct sosie_model_use use,
+                                          struct sosie_model **out,
                                           struct sosie_error *err)
 {
     struct sosie_arena arena = SOSIE_ARENA_INIT;
@@ -154,7 +180,10 @@ enum sosie_status sosie_engine_open_model(const char *folder,
     if (!st && !path)
         st = sosie_fail(err, SOSIE_NO_MEMORY, "%s", folder);
     if (!st)
-        st = open_model_file(path, plain, &model, digest, err);
+        st = open_model_file(path, use, &model, digest, err);
+    if (st == SOSIE_REFUSED)
+        sosie_error_prefix(err, "%s was made in %s", folder,
+                           sosie_precision_name(use.precision));
     if (st == SOSIE_NOT_FOUND)
         st = sosie_fail(err, SOSIE_CORRUPT, "%s: no such file", path);
     if (!st && strcmp(digest, expected))
@@ -185,8 +214,10 @@ static enum sosie_status adopt_model(struct sosie_engine *engine,
 
     if (!copy)
         return sosie_fail(err, SOSIE_NO_MEMORY, "%s", engine->folder);
-    st = open_model_file(model_path, engine->options.plain, &engine->model,
-                         digest, err);
+    st = open_model_file(model_path,
+                         (struct sosie_model_use){engine->options.plain,
+                                                  engine->options.precision},
+                         &engine->model, digest, err);
     if (!st)
         st = sosie_file_read(model_path, MODEL_MAX_BYTES, &bytes, &size, err);
     if (!st)
@@ -200,7 +231,10 @@ static enum sosie_status adopt_model(struct sosie_engine *engine,
     if (!st)
         st = sosie_catalog_set(engine->catalog, "model.dim", dim, err);
     if (!st)
-        st = sosie_catalog_set(engine->catalog, "precision", "f32", err);
+        st = sosie_catalog_set(
+            engine->catalog, "precision",
+            sosie_precision_name(sosie_model_info(engine->model)->precision),
+            err);
     if (!st)
         st = sosie_catalog_set(engine->catalog, "model.digest", digest, err);
     if (!st)
@@ -215,10 +249,12 @@ static enum sosie_status compare_model(struct sosie_engine *engine,
                                        const char *model_path,
                                        struct sosie_error *err)
 {
+    const struct sosie_model_use use = {engine->options.plain,
+                                        SOSIE_PRECISION_F32};
     struct sosie_model *named = NULL;
     char digest[33], ours[33];
     enum sosie_status st =
-        open_model_file(model_path, engine->options.plain, &named, digest, err);
+        open_model_file(model_path, use, &named, digest, err);
     if (st)
         return st;
     sosie_digest_hex(&sosie_model_info(engine->model)->digest, ours);
@@ -231,6 +267,27 @@ static enum sosie_status compare_model(struct sosie_engine *engine,
                         sosie_model_info(engine->model)->dim);
     sosie_model_close(named);
     return st;
+}
+
+/* Opens what the catalog was made with; what the caller asks for must be it. */
+static enum sosie_status open_own_model(struct sosie_engine *engine,
+                                        const char *model_path,
+                                        struct sosie_error *err)
+{
+    enum sosie_precision asked = engine->options.precision;
+    struct sosie_model_use use = {.plain = engine->options.plain};
+    enum sosie_status st =
+        sosie_engine_precision(engine->catalog, &use.precision, err);
+    if (!st && asked != SOSIE_PRECISION_AUTO && asked != use.precision)
+        st = sosie_fail(err, SOSIE_CONFLICT,
+                        "%s was made in %s, %s was asked for; make another "
+                        "catalog for another precision",
+                        engine->folder, sosie_precision_name(use.precision),
+                        sosie_precision_name(asked));
+    if (!st)
+        st = sosie_engine_open_model(engine->folder, engine->catalog, use,
+                                     &engine->model, err);
+    return st || !model_path ? st : compare_model(engine, model_path, err);
 }
 
 static enum sosie_status set_up_model(struct sosie_engine *engine,
@@ -250,13 +307,8 @@ static enum sosie_status set_up_model(struct sosie_engine *engine,
                           "%s is a new catalog: name the model to make it "
                           "with (--model FILE)",
                           engine->folder);
-    if (is_new)
-        return adopt_model(engine, model_path, err);
-    st = sosie_engine_open_model(engine->folder, engine->catalog,
-                                 engine->options.plain, &engine->model, err);
-    if (!st && model_path)
-        st = compare_model(engine, model_path, err);
-    return st;
+    return is_new ? adopt_model(engine, model_path, err)
+                  : open_own_model(engine, model_path, err);
 }
 
 /* ---- open and close ------------------------------------------------------ */
@@ -291,6 +343,7 @@ enum sosie_status sosie_engine_open(const char *catalog,
     pthread_mutex_init(&engine->indexing, NULL);
     pthread_mutex_init(&engine->lock, NULL);
     pthread_cond_init(&engine->embedder_free, NULL);
+    engine->last_waiting = &engine->waiting;
     engine->folder = strdup(catalog);
     st = engine->folder ? sosie_engine_check_folder(catalog, write, err)
                         : sosie_fail(err, SOSIE_NO_MEMORY, "engine handle");
@@ -333,48 +386,6 @@ void sosie_engine_close(struct sosie_engine *engine)
     pthread_mutex_destroy(&engine->indexing);
     free(engine->folder);
     free(engine);
-}
-
-/* ---- embedders ----------------------------------------------------------- */
-
-enum sosie_status sosie_engine_take_embedder(struct sosie_engine *engine,
-                                             struct sosie_embedder **embedder,
-                                             struct sosie_error *err)
-{
-    struct sosie_embedder *taken = NULL;
-    enum sosie_status st;
-    pthread_mutex_lock(&engine->lock);
-    while (!engine->embedders &&
-           engine->n_embedders == engine->options.n_workers)
-        pthread_cond_wait(&engine->embedder_free, &engine->lock);
-    taken = engine->embedders;
-    if (taken)
-        engine->embedders = taken->next;
-    else
-        engine->n_embedders++;
-    pthread_mutex_unlock(&engine->lock);
-    if (taken) {
-        *embedder = taken;
-        return SOSIE_OK;
-    }
-    st = sosie_embedder_create(engine->model, embedder, err);
-    if (st) {
-        pthread_mutex_lock(&engine->lock);
-        engine->n_embedders--;
-        pthread_cond_signal(&engine->embedder_free);
-        pthread_mutex_unlock(&engine->lock);
-    }
-    return st;
-}
-
-void sosie_engine_give_embedder(struct sosie_engine *engine,
-                                struct sosie_embedder *embedder)
-{
-    pthread_mutex_lock(&engine->lock);
-    embedder->next = engine->embedders;
-    engine->embedders = embedder;
-    pthread_cond_signal(&engine->embedder_free);
-    pthread_mutex_unlock(&engine->lock);
 }
 
 /* ---- the view ------------------------------------------------------------ */
@@ -484,10 +495,12 @@ enum sosie_status sosie_engine_stats(struct sosie_engine *engine,
         return st;
     for (size_t i = 0; i < view->classes.n; i++)
         n_classes += view->classes.names[i] != NULL;
-    *stats = (struct sosie_engine_stats){.n_items = counts.n_items,
-                                         .n_photos = counts.n_photos,
-                                         .n_classes = n_classes,
-                                         .whitened = view->whitening};
+    *stats = (struct sosie_engine_stats){
+        .n_items = counts.n_items,
+        .n_photos = counts.n_photos,
+        .n_classes = n_classes,
+        .whitened = view->whitening,
+        .precision = sosie_model_info(engine->model)->precision};
     for (size_t j = 0; j < SOSIE_N_ASPECTS; j++)
         stats->dim[j] = view->shape.dims[j];
     sosie_engine_drop_view(engine, view);

@@ -2,6 +2,7 @@
  *
  *   engine.c   open and close; the view; the embedders
  *   embed.c    photo bytes -> features -> packed embedding
+ *   queue.c    who embeds when; photos that wait are embedded together
  *   search.c   query -> neighbours -> classes and hits
  *   indexing.c sources -> catalog
  *   check.c    verification
@@ -50,10 +51,9 @@ struct sosie_embedder {
     const struct sosie_model_info *info;
     struct sosie_model_run *run;
     uint8_t *rgb[SOSIE_EMBED_BATCH]; /* fitted photos */
-    float *features;                 /* (SOSIE_EMBED_BATCH, dim) */
-    float *logits;                   /* n_logits, of one photo */
     float colours[SOSIE_EMBED_BATCH][SOSIE_COLOUR_DIM];
-    float *reduced; /* room for a whitened vector */
+    float *features; /* (SOSIE_EMBED_BATCH, dim) */
+    float *logits;   /* (SOSIE_EMBED_BATCH, n_logits) */
 };
 
 SOSIE_MUST_CHECK enum sosie_status
@@ -61,23 +61,33 @@ sosie_embedder_create(const struct sosie_model *model,
                       struct sosie_embedder **out, struct sosie_error *err);
 void sosie_embedder_destroy(struct sosie_embedder *embedder);
 
-/* Decodes a photo into slot i: its pixels and its colours. */
-SOSIE_MUST_CHECK enum sosie_status
-sosie_embedder_decode(struct sosie_embedder *embedder, size_t i,
-                      const void *bytes, size_t size,
-                      const struct sosie_crop *crop, struct sosie_error *err);
+/* Bytes of a photo that is fitted to the network's input. */
+size_t sosie_fitted_size(const struct sosie_model_info *info);
 
-/* One forward pass over slots 0 .. n-1; logits only for n = 1 (NULL: none). */
+/* Decodes a photo: its pixels, fitted to the network's input, and its
+ * colours. */
 SOSIE_MUST_CHECK enum sosie_status
-sosie_embedder_forward(struct sosie_embedder *embedder, size_t n,
-                       bool with_logits, struct sosie_error *err);
+sosie_photo_decode(const struct sosie_model_info *info, const void *bytes,
+                   size_t size, const struct sosie_crop *crop, uint8_t *rgb,
+                   float colours[SOSIE_COLOUR_DIM], struct sosie_error *err);
 
 /* Whitens and quantises features and colours into a packed row. `features` may
  * be changed. */
-void sosie_embedding_pack(struct sosie_embedder *embedder,
-                          const struct sosie_whitening *whitening,
-                          float *features, const float *colours,
+void sosie_embedding_pack(const struct sosie_whitening *whitening,
+                          float *features, size_t dim, const float *colours,
                           int8_t *packed);
+
+/* A decoded photo on its way through the network. */
+struct sosie_waiting {
+    const uint8_t *rgb;
+    float *features; /* found: dim */
+    float *logits;   /* found: n_logits; NULL: not wanted */
+    enum sosie_status status;
+    struct sosie_error error;
+    /* The queue's own: */
+    struct sosie_waiting *next;
+    enum { SOSIE_PHOTO_WAITS, SOSIE_PHOTO_RUNS, SOSIE_PHOTO_DONE } state;
+};
 
 /* ---- engine -------------------------------------------------------------- */
 
@@ -87,11 +97,13 @@ struct sosie_engine {
     int lock_file;                       /* held while writing; -1 */
     struct sosie_catalog *catalog;
     struct sosie_model *model;
-    pthread_mutex_t indexing; /* held by the call that writes */
-    pthread_mutex_t lock;     /* guards what follows */
-    pthread_cond_t embedder_free;
+    pthread_mutex_t indexing;         /* held by the call that writes */
+    pthread_mutex_t lock;             /* guards what follows */
+    pthread_cond_t embedder_free;     /* or a photo that waited is done */
     struct sosie_embedder *embedders; /* free ones */
     size_t n_embedders;               /* made */
+    struct sosie_waiting *waiting;    /* photos, first come first */
+    struct sosie_waiting **last_waiting;
     struct sosie_view *view;
     double looked_ms; /* when the catalog's version was last asked for */
 };
@@ -104,6 +116,13 @@ sosie_engine_take_embedder(struct sosie_engine *engine,
                            struct sosie_error *err);
 void sosie_engine_give_embedder(struct sosie_engine *engine,
                                 struct sosie_embedder *embedder);
+
+/* Runs the network over a photo: at once while an embedder is free, else
+ * together with up to SOSIE_EMBED_BATCH - 1 others that wait as well. The
+ * result is the same, bit by bit. Fills photo->status and, on failure,
+ * photo->error. */
+void sosie_engine_embed(struct sosie_engine *engine,
+                        struct sosie_waiting *photo);
 
 /* The catalog as it is now (at most some 200 ms old when another process
  * writes it). */
@@ -131,11 +150,23 @@ SOSIE_MUST_CHECK enum sosie_status
 sosie_engine_check_folder(const char *folder, bool write,
                           struct sosie_error *err);
 
+/* How a catalog's model is run. */
+struct sosie_model_use {
+    bool plain; /* plain C instead of oneDNN */
+    enum sosie_precision precision;
+};
+
+/* The precision that a catalog's embeddings are made in. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_engine_precision(struct sosie_catalog *catalog,
+                       enum sosie_precision *precision,
+                       struct sosie_error *err);
+
 /* Opens <folder>/model.onnx and holds it against what the catalog says it was
  * made with. */
 SOSIE_MUST_CHECK enum sosie_status
 sosie_engine_open_model(const char *folder, struct sosie_catalog *catalog,
-                        bool plain, struct sosie_model **out,
+                        struct sosie_model_use use, struct sosie_model **out,
                         struct sosie_error *err);
 
 #endif

@@ -156,35 +156,56 @@ static void predict_by_model(struct search *search, const float *logits,
     search->class_scores[0] = 0; /* labels that the catalog does not have */
 }
 
+/* The decoded photo through the network. */
+static enum sosie_status embed_pixels(struct search *search, const uint8_t *rgb,
+                                      const float *colours, int8_t *packed,
+                                      struct sosie_error *err)
+{
+    const struct sosie_model_info *info =
+        sosie_model_info(search->engine->model);
+    bool with_logits = search->view->label_classes;
+    struct sosie_waiting photo = {.rgb = rgb};
+    photo.features = sosie_arena_alloc(search->arena, info->dim, sizeof(float));
+    if (with_logits)
+        photo.logits =
+            sosie_arena_alloc(search->arena, info->n_logits, sizeof(float));
+    if (!photo.features || (with_logits && !photo.logits))
+        return no_memory(err);
+    sosie_engine_embed(search->engine, &photo);
+    if (photo.status) {
+        if (err)
+            *err = photo.error;
+        return photo.status;
+    }
+    sosie_embedding_pack(search->view->whitening, photo.features, info->dim,
+                         colours, packed);
+    if (with_logits)
+        predict_by_model(search, photo.logits, info->n_logits);
+    return SOSIE_OK;
+}
+
 static enum sosie_status embed_photo(struct search *search, int8_t *packed,
                                      struct sosie_error *err)
 {
+    const struct sosie_model_info *info =
+        sosie_model_info(search->engine->model);
     const struct sosie_query *query = search->query;
     struct sosie_crop crop = {query->crop_x, query->crop_y, query->crop_w,
                               query->crop_h};
-    struct sosie_embedder *embedder;
-    bool with_logits = search->view->label_classes;
-    double start;
+    float colours[SOSIE_COLOUR_DIM];
+    double start = sosie_clock_ms();
+    uint8_t *rgb = malloc(sosie_fitted_size(info));
     enum sosie_status st =
-        sosie_engine_take_embedder(search->engine, &embedder, err);
-    if (st)
-        return st;
-    start = sosie_clock_ms();
-    st = sosie_embedder_decode(embedder, 0, query->photo, query->photo_size,
-                               query->has_crop ? &crop : NULL, err);
+        rgb ? sosie_photo_decode(info, query->photo, query->photo_size,
+                                 query->has_crop ? &crop : NULL, rgb, colours,
+                                 err)
+            : no_memory(err);
     search->result.decode_ms = sosie_clock_ms() - start;
     start = sosie_clock_ms();
     if (!st)
-        st = sosie_embedder_forward(embedder, 1, with_logits, err);
-    if (!st) {
-        sosie_embedding_pack(embedder, search->view->whitening,
-                             embedder->features, embedder->colours[0], packed);
-        if (with_logits)
-            predict_by_model(search, embedder->logits,
-                             embedder->info->n_logits);
-    }
+        st = embed_pixels(search, rgb, colours, packed, err);
     search->result.embed_ms = sosie_clock_ms() - start;
-    sosie_engine_give_embedder(search->engine, embedder);
+    free(rgb);
     return st;
 }
 

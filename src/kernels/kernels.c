@@ -68,10 +68,16 @@ void sosie_kernels_init(struct sosie_kernels *kernels, unsigned flags)
 }
 
 static struct sosie_kernels chosen; /* written once, by choose() */
+static unsigned allowed = ~0U;
+
+void sosie_kernels_limit(unsigned flags)
+{
+    allowed = flags;
+}
 
 static void choose(void)
 {
-    sosie_kernels_init(&chosen, sosie_cpu_flags());
+    sosie_kernels_init(&chosen, sosie_cpu_flags() & allowed);
 }
 
 const struct sosie_kernels *sosie_kernels(void)

@@ -77,6 +77,10 @@ unsigned sosie_cpu_flags(void);
  * means plain C; flags that the machine lacks are the caller's mistake. */
 void sosie_kernels_init(struct sosie_kernels *kernels, unsigned flags);
 
+/* Leaves out what `flags` do not have, as if the machine lacked it: for tests
+ * and comparisons. Before any thread starts and sosie_kernels is called. */
+void sosie_kernels_limit(unsigned flags);
+
 /* The table for this machine, filled at the first call. */
 const struct sosie_kernels *sosie_kernels(void);
 

@@ -124,15 +124,18 @@ INLINE bool is_simple(const struct sosie_qfinish *f, bool has_residual)
 
 /* ---- convolution --------------------------------------------------------- */
 
-/* One tile: `pixels` x `blocks` are constants to the compiler. */
+/* One tile: `pixels` x `blocks` are constants to the compiler. A line of
+ * `ahead` is fetched with every step. */
 INLINE void conv_tile(const struct sosie_qconv *conv, const int8_t *w,
-                      size_t group, const uint8_t *const *in, void *const *out,
+                      const int8_t *ahead, size_t group,
+                      const uint8_t *const *in, void *const *out,
                       const uint8_t *const *residual, size_t pixels,
                       size_t blocks)
 {
     const struct sosie_qfinish *f = &conv->finish;
     size_t n = conv->n_out - group;
-    __m512i acc[MAX_PIXELS][VECTORS];
+    __m512i acc[MAX_PIXELS][VECTORS], low, high;
+    __mmask64 mask = first(n);
 
 #pragma GCC unroll 12
     for (size_t m = 0; m < pixels; m++)
@@ -142,8 +145,9 @@ INLINE void conv_tile(const struct sosie_qconv *conv, const int8_t *w,
     for (size_t t = 0; t < conv->n_taps; t++) {
         ptrdiff_t at = conv->taps[t];
         ptrdiff_t end = at + 4 * (ptrdiff_t)conv->n_quads;
-        for (; at < end; at += 4, w += 64 * blocks) {
+        for (; at < end; at += 4, w += 64 * blocks, ahead += 64) {
             __m512i weights[VECTORS];
+            _mm_prefetch(ahead, _MM_HINT_T1);
 #pragma GCC unroll 4
             for (size_t b = 0; b < blocks; b++)
                 weights[b] = _mm512_load_si512(w + 64 * b);
@@ -173,31 +177,41 @@ INLINE void conv_tile(const struct sosie_qconv *conv, const int8_t *w,
                        out[m]);
         return;
     }
+#pragma GCC unroll 4
+    for (size_t b = 0; b < blocks; b++) {
+        __m512 scale = _mm512_loadu_ps(f->scale + group + 16 * b);
+        __m512 shift = _mm512_loadu_ps(f->shift + group + 16 * b);
+#pragma GCC unroll 12
+        for (size_t m = 0; m < pixels; m++)
+            acc[m][b] = _mm512_cvtps_epi32(
+                _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[m][b]), scale, shift));
+    }
+    low = _mm512_set1_epi8((char)(int)f->low);
+    high = _mm512_set1_epi8((char)(int)f->high);
 #pragma GCC unroll 12
     for (size_t m = 0; m < pixels; m++) {
-        __m512i v[VECTORS];
+        __m512i v[VECTORS], bytes;
 #pragma GCC unroll 4
         for (size_t b = 0; b < VECTORS; b++)
-            v[b] =
-                b < blocks
-                    ? _mm512_cvtps_epi32(scaled(f, group + 16 * b, acc[m][b]))
-                    : _mm512_setzero_si512();
-        _mm512_mask_storeu_epi8((uint8_t *)out[m] + group, first(n),
-                                bounded(f, in_order(narrowed(v))));
+            v[b] = b < blocks ? acc[m][b] : _mm512_setzero_si512();
+        bytes = in_order(narrowed(v));
+        bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, low), high);
+        _mm512_mask_storeu_epi8((uint8_t *)out[m] + group, mask, bytes);
     }
 }
 
 typedef void tile_run(const struct sosie_qconv *conv, const int8_t *w,
-                      size_t group, const uint8_t *const *in, void *const *out,
+                      const int8_t *ahead, size_t group,
+                      const uint8_t *const *in, void *const *out,
                       const uint8_t *const *residual);
 
 #define DEFINE_TILE(pixels, blocks)                                            \
     static void tile_##pixels##_##blocks(                                      \
-        const struct sosie_qconv *conv, const int8_t *w, size_t group,         \
-        const uint8_t *const *in, void *const *out,                            \
+        const struct sosie_qconv *conv, const int8_t *w, const int8_t *ahead,  \
+        size_t group, const uint8_t *const *in, void *const *out,              \
         const uint8_t *const *residual)                                        \
     {                                                                          \
-        conv_tile(conv, w, group, in, out, residual, pixels, blocks);          \
+        conv_tile(conv, w, ahead, group, in, out, residual, pixels, blocks);   \
     }
 #define DEFINE_SIX(X, blocks)                                                  \
     X(1, blocks)                                                               \
@@ -219,23 +233,30 @@ static tile_run *const tiles[VECTORS][MAX_PIXELS] = {
     {DEFINE_SIX(TILE_NAME, 4)},
 };
 
+/* While one group of channels is worked on, the weights that come after its
+ * own in memory are fetched: those of the next group, and at the end, where the
+ * caller keeps them in order, those of the next convolution. */
 void sosie_qconv_avx512vnni(const struct sosie_qconv *conv,
                             const uint8_t *const *in, void *const *out,
                             const uint8_t *const *residual, size_t n)
 {
     const int8_t *w = conv->weights;
+    size_t steps = conv->n_taps * conv->n_quads;
     for (size_t group = 0; group < conv->n_out; group += SOSIE_QGROUP) {
         size_t left = conv->n_out - group;
         size_t blocks = left >= SOSIE_QGROUP ? VECTORS : (left + 15) / 16;
         size_t most = blocks <= 2 ? 12 : 6;
         size_t n_tiles = (n + most - 1) / most;
+        const int8_t *next = w + 64 * blocks * steps;
         for (size_t i = 0, k = 0; i < n; k++) { /* tiles of even sizes */
             size_t pixels = (n - i) / (n_tiles - k);
-            tiles[blocks - 1][pixels - 1](conv, w, group, in + i, out + i,
+            const int8_t *ahead = k < blocks ? next + 64 * k * steps : w;
+            tiles[blocks - 1][pixels - 1](conv, w, ahead, group, in + i,
+                                          out + i,
                                           residual ? residual + i : NULL);
             i += pixels;
         }
-        w += 64 * blocks * conv->n_taps * conv->n_quads;
+        w = next;
     }
 }
 

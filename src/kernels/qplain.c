@@ -60,7 +60,8 @@ size_t sosie_qconv_size(size_t n_taps, size_t n_quads, size_t n_out)
 }
 
 void sosie_qconv_pack(const int8_t *weights, size_t n_taps, size_t n_quads,
-                      size_t n_in, size_t n_out, int8_t *packed)
+                      size_t n_in, size_t n_out, bool is_transposed,
+                      int8_t *packed)
 {
     for (size_t group = 0; group < n_out; group += SOSIE_QGROUP) {
         size_t width = n_blocks(n_out, group) * SOSIE_QBLOCK;
@@ -68,9 +69,10 @@ void sosie_qconv_pack(const int8_t *weights, size_t n_taps, size_t n_quads,
             for (size_t q = 0; q < n_quads; q++)
                 for (size_t c = group; c < group + width; c++)
                     for (size_t k = 4 * q; k < 4 * q + 4; k++)
-                        *packed++ = c < n_out && k < n_in
-                                        ? weights[(c * n_in + k) * n_taps + t]
-                                        : 0;
+                        *packed++ = c >= n_out || k >= n_in ? 0
+                                    : is_transposed
+                                        ? weights[k * n_out + c]
+                                        : weights[(c * n_in + k) * n_taps + t];
     }
 }
 

@@ -64,10 +64,11 @@ struct sosie_qconv {
 /* Bytes of packed weights. */
 size_t sosie_qconv_size(size_t n_taps, size_t n_quads, size_t n_out);
 
-/* Packs weights (n_out, n_in, n_taps), as ONNX has them. n_in <= 4 * n_quads.
- */
+/* Packs weights (n_out, n_in, n_taps), as ONNX has those of convolutions, or
+ * (n_in, n_out), as it has matrices. n_in <= 4 * n_quads. */
 void sosie_qconv_pack(const int8_t *weights, size_t n_taps, size_t n_quads,
-                      size_t n_in, size_t n_out, int8_t *packed);
+                      size_t n_in, size_t n_out, bool is_transposed,
+                      int8_t *packed);
 
 /* Computes n pixels: in[i] is the first byte of pixel i's window, out[i] takes
  * its n_out channels (bytes, or floats), residual[i] has as many bytes;

@@ -5,18 +5,15 @@
  * be one and the same. */
 #include "model/model.h"
 
-#include "base/file.h"
 #include "model/input.h"
-#include "nn/net.h"
+#include "model/network.h"
+#include "model/summary.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { EMBEDDING, LOGITS };
-
-/* What protobuf can hold. */
-static const size_t MAX_FILE_BYTES = ((size_t)1 << 31) - 1;
 
 struct sosie_model {
     struct sosie_model_info info;
@@ -28,12 +25,15 @@ struct sosie_model {
 
 struct sosie_model_run {
     const struct sosie_model *model;
-    struct sosie_net_run *net;
+    size_t n;                     /* photos that there are buffers for */
+    struct sosie_net_run *nets[]; /* room for max_batch */
 };
 
 struct sosie_model_options sosie_model_options_defaults(void)
 {
-    return (struct sosie_model_options){SOSIE_BACKEND_ONEDNN, 4};
+    return (struct sosie_model_options){.backend = SOSIE_BACKEND_ONEDNN,
+                                        .max_batch = 4,
+                                        .precision = SOSIE_PRECISION_F32};
 }
 
 /* ---- open ---------------------------------------------------------------- */
@@ -128,25 +128,13 @@ static enum sosie_status read_labels(struct sosie_model *model,
     return SOSIE_OK;
 }
 
-static size_t count_parameters(const struct sosie_graph *graph)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < graph->n_values; i++)
-        if (graph->values[i].data && graph->values[i].dtype == SOSIE_F32)
-            n += sosie_shape_count(&graph->values[i].shape);
-    return n;
-}
-
 /* Makes a model of a file that was read. */
-static enum sosie_status build(struct sosie_onnx *onnx,
-                               const struct sosie_digest *digest,
+static enum sosie_status build(struct sosie_network *network,
                                const struct sosie_model_options *options,
                                struct sosie_model **out,
                                struct sosie_error *err)
 {
-    struct sosie_net_options net_options = {
-        .ops = options->backend == SOSIE_BACKEND_PLAIN ? &sosie_ops_plain
-                                                       : &sosie_ops_onednn};
+    struct sosie_onnx *onnx = &network->onnx;
     size_t strides[SOSIE_MAX_RANK];
     enum sosie_status st;
     struct sosie_model *model = calloc(1, sizeof(*model));
@@ -154,13 +142,14 @@ static enum sosie_status build(struct sosie_onnx *onnx,
         return sosie_fail(err, SOSIE_NO_MEMORY, "a model");
 
     model->max_batch = options->max_batch;
-    model->info.digest = *digest;
-    model->info.n_parameters = count_parameters(&onnx->graph);
+    model->info.digest = network->digest;
+    model->info.n_parameters = sosie_graph_parameters(&onnx->graph);
     if ((st = sosie_input_read(onnx, &model->input, err)) ||
         (st = pick_outputs(onnx, &model->info, err)) ||
         (st = read_labels(model, onnx, err)) ||
-        (st = sosie_net_create(&onnx->graph, &net_options, &model->net, err)))
+        (st = sosie_network_make(network, &model->net, err)))
         goto out;
+    model->info.precision = network->options.precision;
     model->info.width = model->input.width;
     model->info.height = model->input.height;
     model->info.fit = model->input.fit;
@@ -184,46 +173,47 @@ check_options(const struct sosie_model_options *options,
                       options->max_batch);
 }
 
+static struct sosie_net_options
+net_options(const struct sosie_model_options *options)
+{
+    return (struct sosie_net_options){
+        .ops = options->backend == SOSIE_BACKEND_PLAIN ? &sosie_ops_plain
+                                                       : &sosie_ops_onednn,
+        .precision = options->precision};
+}
+
 enum sosie_status
 sosie_model_open_bytes(const void *bytes, size_t size,
                        const struct sosie_model_options *options,
                        struct sosie_model **out, struct sosie_error *err)
 {
-    struct sosie_onnx onnx = {0};
-    struct sosie_digest digest = sosie_digest_of(bytes, size);
+    const struct sosie_net_options net = net_options(options);
+    struct sosie_network network = {0};
     enum sosie_status st = check_options(options, err);
     if (!st)
-        st = sosie_onnx_read(bytes, size, &onnx, err);
+        st = sosie_network_read_bytes(bytes, size, &net, &network, err);
     if (!st)
-        st = build(&onnx, &digest, options, out, err);
-    sosie_onnx_release(&onnx);
+        st = build(&network, options, out, err);
+    sosie_network_release(&network);
     return st;
 }
 
-/* As above, but the file's bytes go before the weights are packed: a third less
- * memory at the peak. */
 enum sosie_status sosie_model_open(const char *path,
                                    const struct sosie_model_options *options,
                                    struct sosie_model **out,
                                    struct sosie_error *err)
 {
-    struct sosie_onnx onnx = {0};
-    struct sosie_digest digest;
-    unsigned char *bytes;
-    size_t size;
+    const struct sosie_net_options net = net_options(options);
+    struct sosie_network network = {0};
     enum sosie_status st = check_options(options, err);
     if (!st)
-        st = sosie_file_read(path, MAX_FILE_BYTES, &bytes, &size, err);
-    if (st)
-        return st;
-    digest = sosie_digest_of(bytes, size);
-    st = sosie_onnx_read(bytes, size, &onnx, err);
-    free(bytes);
-    if (!st)
-        st = build(&onnx, &digest, options, out, err);
-    sosie_onnx_release(&onnx);
-    if (st)
-        sosie_error_prefix(err, "%s", path);
+        st = sosie_network_read(path, &net, &network, err);
+    if (!st) {
+        st = build(&network, options, out, err);
+        if (st)
+            sosie_error_prefix(err, "%s", path);
+    }
+    sosie_network_release(&network);
     return st;
 }
 
@@ -243,16 +233,29 @@ const struct sosie_model_info *sosie_model_info(const struct sosie_model *m)
 
 /* ---- run ----------------------------------------------------------------- */
 
+/* Sees that there are buffers for n photos. */
+static enum sosie_status make_room(struct sosie_model_run *run, size_t n,
+                                   struct sosie_error *err)
+{
+    enum sosie_status st = SOSIE_OK;
+    while (run->n < n && !st) {
+        st = sosie_net_run_create(run->model->net, &run->nets[run->n], err);
+        run->n += !st;
+    }
+    return st;
+}
+
 enum sosie_status sosie_model_run_create(const struct sosie_model *model,
                                          struct sosie_model_run **out,
                                          struct sosie_error *err)
 {
-    struct sosie_model_run *run = calloc(1, sizeof(*run));
+    struct sosie_model_run *run =
+        calloc(1, sizeof(*run) + model->max_batch * sizeof(*run->nets));
     enum sosie_status st;
     if (!run)
         return sosie_fail(err, SOSIE_NO_MEMORY, "a run of the model");
     run->model = model;
-    st = sosie_net_run_create(model->net, &run->net, err);
+    st = make_room(run, 1, err);
     if (st) {
         free(run);
         return st;
@@ -265,11 +268,11 @@ void sosie_model_run_destroy(struct sosie_model_run *run)
 {
     if (!run)
         return;
-    sosie_net_run_destroy(run->net);
+    for (size_t i = 0; i < run->n; i++)
+        sosie_net_run_destroy(run->nets[i]);
     free(run);
 }
 
-/* Photo by photo: net.h says why. */
 enum sosie_status sosie_model_forward(struct sosie_model_run *run,
                                       const uint8_t *const *rgb, size_t n,
                                       float *embedding, float *logits,
@@ -278,25 +281,27 @@ enum sosie_status sosie_model_forward(struct sosie_model_run *run,
     const struct sosie_model *model = run->model;
     size_t dim = model->info.dim, n_logits = model->info.n_logits;
     unsigned wanted = 1U << EMBEDDING;
+    enum sosie_status st;
 
     assert(n >= 1 && n <= model->max_batch);
+    st = make_room(run, n, err);
     if (!n_logits)
         logits = NULL;
     if (logits)
         wanted |= 1U << LOGITS;
-    for (size_t i = 0; i < n; i++) {
-        enum sosie_status st;
+    for (size_t i = 0; i < n && !st; i++)
         sosie_input_fill(&model->input, rgb[i],
-                         sosie_net_run_input(run->net, 0));
-        st = sosie_net_run_forward(run->net, wanted, err);
-        if (st)
-            return st;
-        memcpy(embedding + i * dim, sosie_net_run_output(run->net, EMBEDDING),
+                         sosie_net_run_input(run->nets[i], 0));
+    if (!st)
+        st = sosie_net_run_batch(run->nets, n, wanted, err);
+    for (size_t i = 0; i < n && !st; i++) {
+        memcpy(embedding + i * dim,
+               sosie_net_run_output(run->nets[i], EMBEDDING),
                dim * sizeof(float));
         if (logits)
             memcpy(logits + i * n_logits,
-                   sosie_net_run_output(run->net, LOGITS),
+                   sosie_net_run_output(run->nets[i], LOGITS),
                    n_logits * sizeof(float));
     }
-    return SOSIE_OK;
+    return st;
 }

@@ -20,6 +20,7 @@
 #include "base/hash.h"
 #include "image/image.h"
 #include "sosie/error.h"
+#include "sosie/precision.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -35,9 +36,10 @@ enum sosie_backend {
 struct sosie_model_options {
     enum sosie_backend backend;
     size_t max_batch; /* photos in one forward pass, at most; 1..64 */
+    enum sosie_precision precision; /* AUTO: the fastest here */
 };
 
-/* oneDNN, batches of up to 4. */
+/* oneDNN, batches of up to 4, f32. */
 struct sosie_model_options sosie_model_options_defaults(void);
 
 /* What a model is; valid as long as the model. */
@@ -50,11 +52,13 @@ struct sosie_model_info {
     size_t n_labels; /* 0, or equal to n_logits */
     const char *const *labels;
     size_t n_parameters;
+    enum sosie_precision precision; /* that it runs in; not AUTO */
 };
 
 /* Errors: NOT_FOUND, IO; BAD_INPUT if it is not an ONNX file, is damaged, or
  * its metadata is malformed; REFUSED, with the node's name and op, if it needs
- * something the engine does not have; NO_MEMORY. */
+ * something the engine does not have, or if the precision is not to be had on
+ * this CPU or for this model; NO_MEMORY. */
 SOSIE_MUST_CHECK enum sosie_status
 sosie_model_open(const char *path, const struct sosie_model_options *options,
                  struct sosie_model **out, struct sosie_error *err);
@@ -68,7 +72,8 @@ void sosie_model_close(struct sosie_model *model);
 
 const struct sosie_model_info *sosie_model_info(const struct sosie_model *m);
 
-/* The buffers that one worker needs for a forward pass. */
+/* The buffers that one worker needs for a forward pass; those of a larger batch
+ * are made when the first one comes. */
 SOSIE_MUST_CHECK enum sosie_status
 sosie_model_run_create(const struct sosie_model *model,
                        struct sosie_model_run **out, struct sosie_error *err);

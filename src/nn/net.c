@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/size.h"
+#include "nn/int8.h"
 #include "nn/net_impl.h"
 
 #include <assert.h>
@@ -24,7 +25,7 @@ enum sosie_status sosie_net_add_buffer(struct sosie_net *net, size_t size,
                                        struct sosie_error *err)
 {
     struct sosie_buffer buffer = {
-        {.size = size, .first = SIZE_MAX}, constant, packing};
+        {.size = size, .first = SIZE_MAX}, constant, packing, NULL};
     if (net->n_buffers == net->buffers_room) {
         size_t room = net->buffers_room ? 2 * net->buffers_room : 64;
         void *larger = realloc(net->buffers, room * sizeof(*net->buffers));
@@ -148,7 +149,11 @@ static enum sosie_status pack_parameters(struct sosie_net *net,
                           net->parameters_size);
     for (size_t i = 0; i < net->n_buffers && !st; i++) {
         const struct sosie_buffer *buffer = &net->buffers[i];
-        if (buffer->constant != SOSIE_NO_VALUE)
+        if (buffer->fill)
+            st = buffer->fill(buffer->packing,
+                              net->graph.values[buffer->constant].data,
+                              net->parameters + buffer->extent.offset, err);
+        else if (buffer->constant != SOSIE_NO_VALUE)
             st = net->ops->pack(net, buffer,
                                 net->parameters + buffer->extent.offset, err);
     }
@@ -177,13 +182,6 @@ static size_t batch_split(const struct sosie_net *net)
         split--;
     }
     return split;
-}
-
-const char *sosie_precision_name(enum sosie_precision precision)
-{
-    static const char *const names[SOSIE_N_PRECISIONS] = {"f32", "bf16",
-                                                          "int8"};
-    return names[precision];
 }
 
 bool sosie_graph_is_quantized(const struct sosie_graph *graph)
@@ -230,6 +228,9 @@ enum sosie_status sosie_net_create(struct sosie_graph *graph,
         st = sosie_graph_dequantize(&net->graph, err);
     if (!st)
         st = sosie_graph_simplify(&net->graph, err);
+    if (!st && net->options.precision == SOSIE_PRECISION_INT8 &&
+        net->ops->has_int8)
+        st = sosie_int8_pass(&net->graph, err);
     if (!st)
         st = sosie_graph_fuse(&net->graph, err);
     if (!st)
@@ -290,7 +291,8 @@ struct sosie_net_step_info sosie_net_step_info(const struct sosie_net *net,
     assert(step < net->n_steps);
     node = &net->graph.nodes[net->steps[step].node];
     return (struct sosie_net_step_info){node->name, node->op,
-                                        net->steps[step].implementation};
+                                        net->steps[step].implementation,
+                                        net->steps[step].node};
 }
 
 size_t sosie_net_arena_size(const struct sosie_net *net)

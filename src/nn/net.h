@@ -16,6 +16,7 @@
 #define SOSIE_NN_NET_H
 
 #include "nn/graph.h"
+#include "sosie/precision.h"
 
 struct sosie_net;
 struct sosie_net_run;
@@ -25,28 +26,13 @@ struct sosie_ops;
 extern const struct sosie_ops sosie_ops_plain;
 extern const struct sosie_ops sosie_ops_onednn;
 
-/* What the numbers of a forward pass are.
- *   F32   float32 throughout
- *   BF16  weights and activations of convolutions and matrix products in
- *         bfloat16, sums in float32
- *   INT8  as the QuantizeLinear and DequantizeLinear nodes of the graph say;
- *         what stands between none of them is float32. In F32 and BF16 such
- *         nodes are taken out of the graph. */
-enum sosie_precision {
-    SOSIE_PRECISION_F32,
-    SOSIE_PRECISION_BF16,
-    SOSIE_PRECISION_INT8,
-    SOSIE_N_PRECISIONS
-};
-
-/* "f32", "bf16", "int8". */
-const char *sosie_precision_name(enum sosie_precision precision);
-
 struct sosie_net_options {
     const struct sosie_ops *ops;
-    enum sosie_precision precision;
-    bool may_emulate; /* BF16 also where the CPU has no bfloat16: very slow,
-                         for tests */
+    enum sosie_precision precision; /* not AUTO */
+    unsigned n_threads; /* that share each step of a pass; 0: 1. Sosie itself
+                           runs more passes at once instead */
+    bool may_emulate;   /* BF16 also where the CPU has no bfloat16: very slow,
+                           for tests */
 };
 
 /* Does this CPU multiply bfloat16? (Whether that is fast is another matter.) */
@@ -80,6 +66,7 @@ struct sosie_net_step_info {
     const char *node;           /* the name of the node it is (part) of */
     enum sosie_op op;           /* of that node */
     const char *implementation; /* "plain", or as oneDNN names it */
+    size_t index;               /* of that node in sosie_net_graph */
 };
 size_t sosie_net_n_steps(const struct sosie_net *net);
 struct sosie_net_step_info sosie_net_step_info(const struct sosie_net *net,

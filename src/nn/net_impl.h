@@ -19,6 +19,9 @@ struct sosie_buffer {
     struct sosie_extent extent; /* of constants: only size and offset */
     sosie_value_id constant;    /* filled from this; or SOSIE_NO_VALUE */
     const void *packing;        /* the ops' own: how it is filled */
+    /* Fills it from the constant's elements; NULL: the ops know how. */
+    enum sosie_status (*fill)(const void *packing, const void *data,
+                              void *memory, struct sosie_error *err);
 };
 
 struct sosie_step {
@@ -73,6 +76,9 @@ struct sosie_ops {
     enum sosie_status (*forward)(struct sosie_net_run *run, size_t first,
                                  size_t last, unsigned wanted,
                                  struct sosie_error *err);
+    /* Lowers what int8_pass.c makes; otherwise QuantizeLinear and
+     * DequantizeLinear are run as they stand. */
+    bool has_int8;
 };
 
 /* A buffer of `size` bytes; `constant` is the value it is filled from, or

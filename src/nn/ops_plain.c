@@ -379,6 +379,6 @@ static enum sosie_status plain_forward(struct sosie_net_run *run, size_t first,
 }
 
 const struct sosie_ops sosie_ops_plain = {
-    plain_lower, plain_release, plain_pack,
-    plain_bind,  plain_unbind,  plain_forward,
+    plain_lower,  plain_release, plain_pack, plain_bind,
+    plain_unbind, plain_forward, false,
 };
