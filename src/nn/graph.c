@@ -2,6 +2,7 @@
 #include "nn/graph.h"
 
 #include "base/size.h"
+#include "nn/net_impl.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -66,6 +67,25 @@ enum sosie_status sosie_graph_add_value(struct sosie_graph *graph,
     return SOSIE_OK;
 }
 
+/* Ops that take quantised tensors as they take numbers, and keep their type. */
+static bool moves_any_type(enum sosie_op op)
+{
+    return op == SOSIE_OP_CONCAT || op == SOSIE_OP_FLATTEN ||
+           op == SOSIE_OP_GATHER || op == SOSIE_OP_MAX_POOL ||
+           op == SOSIE_OP_RESHAPE || op == SOSIE_OP_SLICE ||
+           op == SOSIE_OP_TRANSPOSE || op == SOSIE_OP_IDENTITY;
+}
+
+static bool takes(enum sosie_op op, enum sosie_dtype dtype)
+{
+    bool is_byte = dtype == SOSIE_U8 || dtype == SOSIE_I8;
+    if (op == SOSIE_OP_IDENTITY)
+        return true;
+    if (op == SOSIE_OP_DEQUANTIZE)
+        return is_byte || dtype == SOSIE_I32;
+    return dtype == SOSIE_F32 || (is_byte && moves_any_type(op));
+}
+
 static enum sosie_status check_inputs(const struct sosie_graph *graph,
                                       const struct sosie_node *node,
                                       struct sosie_error *err)
@@ -74,17 +94,75 @@ static enum sosie_status check_inputs(const struct sosie_graph *graph,
         const struct sosie_value *value = sosie_node_input(graph, node, i);
         if (!value)
             continue;
-        if (value->dtype != SOSIE_F32)
-            return sosie_fail(err, SOSIE_REFUSED,
-                              "input '%.80s' holds integers; float32 is "
-                              "supported here",
-                              value->name);
+        if (!takes(node->op, value->dtype))
+            return sosie_fail(
+                err, SOSIE_REFUSED, "input '%.80s' holds %s; %s supported here",
+                value->name, sosie_dtype_name(value->dtype),
+                node->op == SOSIE_OP_DEQUANTIZE ? "uint8, int8 and int32 are"
+                                                : "float32 is");
         if (!sosie_shape_count(&value->shape))
             return sosie_fail(err, SOSIE_BAD_INPUT,
                               "input '%.80s' has no elements", value->name);
     }
     return SOSIE_OK;
 }
+
+static enum sosie_dtype output_dtype(const struct sosie_graph *graph,
+                                     const struct sosie_node *node)
+{
+    if (node->op == SOSIE_OP_QUANTIZE)
+        return node->quantize.dtype;
+    return moves_any_type(node->op) ? sosie_node_input(graph, node, 0)->dtype
+                                    : SOSIE_F32;
+}
+
+/* ---- constants from constants -------------------------------------------- */
+
+/* What depends on constants alone is computed at once, so that sizes which a
+ * file computes are there when a node needs them. */
+static const size_t MAX_FOLDED = (size_t)16 << 20; /* elements */
+
+/* Quantised weights stay what they are: their ops read the bytes. */
+static bool is_foldable(const struct sosie_graph *graph,
+                        const struct sosie_node *node)
+{
+    if (node->op == SOSIE_OP_QUANTIZE || node->op == SOSIE_OP_DEQUANTIZE)
+        return false;
+    for (size_t k = 0; k < node->n_inputs; k++) {
+        const struct sosie_value *value = sosie_node_input(graph, node, k);
+        if (value && (!value->data || (sosie_plain_op_of(node->op) &&
+                                       value->dtype != SOSIE_F32)))
+            return false;
+    }
+    return sosie_shape_count(&graph->values[node->output].shape) <= MAX_FOLDED;
+}
+
+static enum sosie_status fold(struct sosie_graph *graph,
+                              const struct sosie_node *node,
+                              struct sosie_error *err)
+{
+    struct sosie_value *made = &graph->values[node->output];
+    const float *in[SOSIE_MAX_INPUTS] = {NULL};
+    sosie_plain_op *op = sosie_plain_op_of(node->op);
+    float *data;
+    for (size_t k = 0; k < node->n_inputs; k++)
+        if (sosie_node_input(graph, node, k))
+            in[k] = sosie_node_input(graph, node, k)->data;
+    if (!op) { /* the same elements in another shape */
+        made->data = in[0];
+        return SOSIE_OK;
+    }
+    data = sosie_arena_alloc(&graph->arena, sosie_shape_count(&made->shape),
+                             sizeof(*data));
+    if (!data)
+        return sosie_fail(err, SOSIE_NO_MEMORY, "constants of '%.80s'",
+                          made->name);
+    op(graph, node, in, data);
+    made->data = data;
+    return SOSIE_OK;
+}
+
+/* ---- nodes --------------------------------------------------------------- */
 
 enum sosie_status sosie_graph_add_node(struct sosie_graph *graph,
                                        const struct sosie_node *node,
@@ -99,15 +177,10 @@ enum sosie_status sosie_graph_add_node(struct sosie_graph *graph,
         return sosie_fail(err, SOSIE_REFUSED,
                           "more than %d nodes; that is the limit",
                           SOSIE_MAX_NODES);
-    if (node->op == SOSIE_OP_IDENTITY) { /* of a constant: a constant */
-        made.dtype = sosie_node_input(graph, node, 0)->dtype;
-        made.data = sosie_node_input(graph, node, 0)->data;
-        st = SOSIE_OK;
-    } else {
-        st = check_inputs(graph, node, err);
-    }
+    st = check_inputs(graph, node, err);
     if (!st)
         st = sosie_node_infer(graph, &added, &made.shape, err);
+    made.dtype = output_dtype(graph, node);
     if (!st)
         st = sosie_graph_add_value(graph, &made, &added.output, err);
     if (st) {
@@ -115,6 +188,9 @@ enum sosie_status sosie_graph_add_node(struct sosie_graph *graph,
                            sosie_op_name(node->op));
         return st;
     }
+    *id = added.output;
+    if (is_foldable(graph, &added))
+        return fold(graph, &added, err);
     nodes =
         grown(graph->nodes, graph->n_nodes, &graph->nodes_room, sizeof(*nodes));
     if (nodes)
@@ -123,7 +199,6 @@ enum sosie_status sosie_graph_add_node(struct sosie_graph *graph,
     if (!nodes || !added.name)
         return sosie_fail(err, SOSIE_NO_MEMORY, "the network's nodes");
     nodes[graph->n_nodes++] = added;
-    *id = added.output;
     return SOSIE_OK;
 }
 

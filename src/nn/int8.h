@@ -60,7 +60,7 @@ enum sosie_qkind {
     SOSIE_Q_MUL,       /* a, b -> out */
     SOSIE_Q_SCALE,     /* x, one byte a channel, scratch -> out */
     SOSIE_Q_MEAN,      /* x, scratch -> out: over all pixels */
-    SOSIE_Q_MAX_POOL,  /* x -> out */
+    SOSIE_Q_MAX_POOL,  /* x, scratch -> out */
     SOSIE_Q_CONCAT,    /* x... -> out */
     SOSIE_Q_QUANTISE,  /* floats -> out */
     SOSIE_Q_DEQUANTISE /* x -> floats */

@@ -780,13 +780,15 @@ static enum sosie_status lower_max_pool(struct sosie_int8 *int8,
     struct tensor *x, *out = &int8->tensors[node->output];
     struct meaning from, to;
     uint8_t table[256];
-    uint32_t args[2];
+    uint32_t args[3];
     enum sosie_status st;
 
     if ((st = read_meaning(int8, node->inputs[0], &from, err)) ||
         (st = read_meaning(int8, node->output, &to, err)) ||
         (st = bytes_of(int8, node->inputs[0], &x, err)) ||
-        (st = new_tensor(int8, node->output, out, err)))
+        (st = new_tensor(int8, node->output, out, err)) ||
+        (st = sosie_net_add_buffer(int8->net, x->layout.width * x->layout.pixel,
+                                   SOSIE_NO_VALUE, NULL, &args[1], err)))
         return st;
     make_table(from, to, NULL, table);
     for (size_t q = 0; q < 256 && !code.tables; q++)
@@ -795,8 +797,8 @@ static enum sosie_status lower_max_pool(struct sosie_int8 *int8,
     code.in[0] = x->layout;
     code.out = out->layout;
     args[0] = x->buffer;
-    args[1] = out->buffer;
-    return add_step(int8, int8->node, &code, args, 2, err);
+    args[2] = out->buffer;
+    return add_step(int8, int8->node, &code, args, 3, err);
 }
 
 static enum sosie_status lower_concat(struct sosie_int8 *int8,

@@ -325,40 +325,40 @@ static void inside(size_t n, size_t kernel, size_t dilation, ptrdiff_t start,
         ++*last;
 }
 
-static void max_pixel(const struct sosie_qcode *code, const uint8_t *x,
-                      size_t oy, size_t ox, uint8_t *to)
-{
-    const struct sosie_window *w = &code->window;
-    const struct sosie_qlayout *in = &code->in[0];
-    ptrdiff_t y0 = (ptrdiff_t)(oy * w->strides[0]) - (ptrdiff_t)w->pads[0];
-    ptrdiff_t x0 = (ptrdiff_t)(ox * w->strides[1]) - (ptrdiff_t)w->pads[1];
-    size_t ky, ky_end, kx, kx_end, kx_first;
-
-    inside(in->height, w->kernel[0], w->dilations[0], y0, &ky, &ky_end);
-    inside(in->width, w->kernel[1], w->dilations[1], x0, &kx_first, &kx_end);
-    memset(to, 0, in->pixel);
-    for (; ky < ky_end; ky++)
-        for (kx = kx_first; kx < kx_end; kx++)
-            sosie_kernels()->qmax(
-                x + offset_of(in,
-                              (size_t)(y0 + (ptrdiff_t)(ky * w->dilations[0])),
-                              (size_t)(x0 + (ptrdiff_t)(kx * w->dilations[1]))),
-                to, in->pixel);
-}
-
+/* The rows of a window first, whole, then its columns. */
 static void run_max_pool(const struct work *work)
 {
     const struct sosie_qcode *code = work->code;
-    size_t first, last;
+    const struct sosie_window *w = &code->window;
+    const struct sosie_qlayout *in = &code->in[0];
     const uint8_t *x = arg(work, 0);
-    uint8_t *out = result(work);
-    share(work, code->out.height, &first, &last);
-    for (size_t y = first; y < last; y++) {
-        uint8_t *row = out + offset_of(&code->out, y, 0);
-        for (size_t i = 0; i < code->out.width; i++)
-            max_pixel(code, x, y, i, row + i * code->out.pixel);
+    uint8_t *tallest = arg(work, 1), *out = result(work);
+
+    for (size_t y = 0; y < code->out.height; y++) {
+        uint8_t *to = out + offset_of(&code->out, y, 0);
+        ptrdiff_t start =
+            (ptrdiff_t)(y * w->strides[0]) - (ptrdiff_t)w->pads[0];
+        size_t k, last;
+        inside(in->height, w->kernel[0], w->dilations[0], start, &k, &last);
+        memset(tallest, 0, row_bytes(in));
+        for (; k < last; k++) {
+            size_t row = (size_t)(start + (ptrdiff_t)(k * w->dilations[0]));
+            sosie_kernels()->qmax(x + offset_of(in, row, 0), tallest,
+                                  row_bytes(in));
+        }
+        memset(to, 0, row_bytes(&code->out));
+        for (size_t i = 0; i < code->out.width; i++, to += code->out.pixel) {
+            start = (ptrdiff_t)(i * w->strides[1]) - (ptrdiff_t)w->pads[1];
+            inside(in->width, w->kernel[1], w->dilations[1], start, &k, &last);
+            for (; k < last; k++) {
+                ptrdiff_t at = start + (ptrdiff_t)(k * w->dilations[1]);
+                sosie_kernels()->qmax(tallest + (size_t)at * in->pixel, to,
+                                      in->pixel);
+            }
+        }
+        to = out + offset_of(&code->out, y, 0);
         if (code->tables)
-            map(code->tables[0], row, row, row_bytes(&code->out));
+            map(code->tables[0], to, to, row_bytes(&code->out));
     }
     fill_margins(work, out);
 }
@@ -473,7 +473,7 @@ static const struct {
     [SOSIE_Q_MUL] = {"int8:mul", run_binary, true},
     [SOSIE_Q_SCALE] = {"int8:scale", run_scale, false},
     [SOSIE_Q_MEAN] = {"int8:mean", run_mean, false},
-    [SOSIE_Q_MAX_POOL] = {"int8:max", run_max_pool, true},
+    [SOSIE_Q_MAX_POOL] = {"int8:max", run_max_pool, false},
     [SOSIE_Q_CONCAT] = {"int8:concat", run_concat, false},
     [SOSIE_Q_QUANTISE] = {"int8:quantise", run_quantise, true},
     [SOSIE_Q_DEQUANTISE] = {"int8:dequantise", run_dequantise, false},

@@ -106,6 +106,9 @@ typedef void sosie_plain_op(const struct sosie_graph *graph,
 /* NULL for ops that only look at their input in another shape. */
 sosie_plain_op *sosie_plain_op_of(enum sosie_op op);
 
+/* A constant's elements as floats, whatever they are. */
+void sosie_plain_floats(const struct sosie_value *value, float *out);
+
 /* Runs a step whose args are the node's inputs and then its output. */
 void sosie_plain_step(const struct sosie_net_run *run,
                       const struct sosie_step *step);

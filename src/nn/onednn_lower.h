@@ -155,6 +155,12 @@ sosie_lower_new(struct lowering *lo, const struct layout *layout,
 bool sosie_lower_is_last(const struct lowering *lo,
                          const struct tensor *tensor);
 
+/* Memory for a result that is written where `in`, of the same layout, is read:
+ * that of `in` if nothing else needs it, or else new. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_lower_over(struct lowering *lo, const struct tensor *in,
+                 struct tensor *out, struct sosie_error *err);
+
 /* Where the output of `node` stands. */
 void sosie_lower_put(struct lowering *lo, const struct sosie_node *node,
                      const struct tensor *tensor);
@@ -208,6 +214,7 @@ sosie_lower_reorder(struct lowering *lo, const struct tensor *from,
 /* ---- ops ----------------------------------------------------------------- */
 
 sosie_lower_op sosie_lower_plain; /* any op, in plain C */
+sosie_lower_op sosie_lower_map;   /* a function of one number, in plain C */
 sosie_lower_op sosie_lower_conv;
 sosie_lower_op sosie_lower_gemm, sosie_lower_matmul;
 sosie_lower_op sosie_lower_act, sosie_lower_binary, sosie_lower_prelu,

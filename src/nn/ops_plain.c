@@ -1,259 +1,90 @@
-/* ops_plain.c: every op in plain C. This is the specification of what each op
- * computes; ops_onednn.c is checked against it and borrows from it what oneDNN
- * does not have.
- *
- * Tensors are dense and row-major, NCHW for images. A value's buffer holds its
- * elements; ops that only see their input in another shape share its buffer. */
-#include "nn/net_impl.h"
+/* ops_plain.c: the ops in plain C as a set of ops; plain.h tells of them. */
+#include "nn/plain.h"
 
 #include <assert.h>
-#include <math.h>
 #include <string.h>
 
-static const struct sosie_shape *shape_of(const struct sosie_graph *graph,
-                                          const struct sosie_node *node,
-                                          size_t k)
+const struct sosie_shape *sosie_plain_input(const struct sosie_graph *graph,
+                                            const struct sosie_node *node,
+                                            size_t k)
 {
     return &sosie_node_input(graph, node, k)->shape;
 }
 
-static const struct sosie_shape *output_shape(const struct sosie_graph *graph,
-                                              const struct sosie_node *node)
+const struct sosie_shape *sosie_plain_output(const struct sosie_graph *graph,
+                                             const struct sosie_node *node)
 {
     return &graph->values[node->output].shape;
 }
 
-bool sosie_op_is_act(enum sosie_op op)
+size_t sosie_plain_offset(const struct sosie_shape *shape, size_t i,
+                          const size_t strides[SOSIE_MAX_RANK])
 {
-    return op == SOSIE_OP_CLIP || op == SOSIE_OP_RELU;
+    size_t at = 0;
+    for (size_t d = shape->rank; d-- > 0; i /= shape->dims[d])
+        at += i % shape->dims[d] * strides[d];
+    return at;
 }
 
-float sosie_act_apply(enum sosie_op op, struct sosie_act act, float x)
+void sosie_plain_floats(const struct sosie_value *value, float *out)
 {
-    if (op == SOSIE_OP_RELU)
-        return x > 0.0F ? x : 0.0F;
-    assert(op == SOSIE_OP_CLIP);
-    x = x > act.a ? x : act.a;
-    return x < act.b ? x : act.b;
-}
-
-/* ---- Conv ---------------------------------------------------------------- */
-
-/* Along one axis, output o reads input o * stride + shift. Gives the outputs
- * whose input exists, from *begin to before *end. */
-static void inside(size_t n_out, size_t n_in, size_t stride, ptrdiff_t shift,
-                   size_t *begin, size_t *end)
-{
-    ptrdiff_t in = (ptrdiff_t)n_in, step = (ptrdiff_t)stride;
-    size_t first = shift < 0 ? (size_t)((-shift + step - 1) / step) : 0;
-    size_t past = shift < in ? (size_t)((in - shift + step - 1) / step) : 0;
-    *end = past < n_out ? past : n_out;
-    *begin = first < *end ? first : *end;
-}
-
-/* Adds to an output plane an input plane under one weight of the kernel, the
- * one at (ky, kx). */
-static void add_tap(const struct sosie_window *conv, size_t ky, size_t kx,
-                    float weight, const float *in, const size_t in_size[2],
-                    float *out, const size_t out_size[2])
-{
-    ptrdiff_t dy =
-        (ptrdiff_t)(ky * conv->dilations[0]) - (ptrdiff_t)conv->pads[0];
-    ptrdiff_t dx =
-        (ptrdiff_t)(kx * conv->dilations[1]) - (ptrdiff_t)conv->pads[1];
-    size_t y, y_end, x_begin, x_end;
-
-    inside(out_size[0], in_size[0], conv->strides[0], dy, &y, &y_end);
-    inside(out_size[1], in_size[1], conv->strides[1], dx, &x_begin, &x_end);
-    for (; y < y_end; y++) {
-        ptrdiff_t row = (ptrdiff_t)(y * conv->strides[0]) + dy;
-        const float *from = in + row * (ptrdiff_t)in_size[1];
-        float *to = out + y * out_size[1];
-        for (size_t x = x_begin; x < x_end; x++)
-            to[x] += weight * from[(ptrdiff_t)(x * conv->strides[1]) + dx];
+    size_t n = sosie_shape_count(&value->shape);
+    if (value->dtype == SOSIE_F32) {
+        memcpy(out, value->data, n * sizeof(*out));
+        return;
     }
-}
-
-static void apply_posts(const struct sosie_node *node, const float *residual,
-                        float *out, size_t n)
-{
-    for (size_t p = 0; p < node->n_posts; p++) {
-        const struct sosie_post *post = &node->posts[p];
-        for (size_t i = 0; i < n; i++)
-            out[i] = post->op == SOSIE_OP_ADD
-                         ? out[i] + residual[i]
-                         : sosie_act_apply(post->op, post->act, out[i]);
-    }
-}
-
-static void conv_op(const struct sosie_graph *graph,
-                    const struct sosie_node *node, const float *const *in,
-                    float *out)
-{
-    const struct sosie_shape *xs = shape_of(graph, node, SOSIE_CONV_X);
-    const struct sosie_shape *ws = shape_of(graph, node, SOSIE_CONV_W);
-    const struct sosie_shape *ys = output_shape(graph, node);
-    const struct sosie_conv *conv = &node->conv;
-    const float *w = in[SOSIE_CONV_W];
-    const float *bias = node->n_inputs > SOSIE_CONV_B ? in[SOSIE_CONV_B] : NULL;
-    size_t filters = ws->dims[0], channels = ws->dims[1];
-    size_t in_plane = xs->dims[2] * xs->dims[3];
-    size_t out_plane = ys->dims[2] * ys->dims[3];
-
-    for (size_t i = 0; i < ys->dims[0] * filters; i++) {
-        size_t m = i % filters, group = m / (filters / conv->group);
-        const float *x =
-            in[SOSIE_CONV_X] +
-            (i / filters * xs->dims[1] + group * channels) * in_plane;
-        const float *tap = w + m * channels * ws->dims[2] * ws->dims[3];
-        float *y = out + i * out_plane;
-        for (size_t k = 0; k < out_plane; k++)
-            y[k] = bias ? bias[m] : 0.0F;
-        for (size_t c = 0; c < channels; c++)
-            for (size_t ky = 0; ky < ws->dims[2]; ky++)
-                for (size_t kx = 0; kx < ws->dims[3]; kx++)
-                    add_tap(&conv->window, ky, kx, *tap++, x + c * in_plane,
-                            &xs->dims[2], y, &ys->dims[2]);
-    }
-    if (node->n_posts)
-        apply_posts(node,
-                    node->n_inputs > SOSIE_CONV_RESIDUAL
-                        ? in[SOSIE_CONV_RESIDUAL]
-                        : NULL,
-                    out, sosie_shape_count(ys));
-}
-
-/* ---- element by element -------------------------------------------------- */
-
-static void act_op(const struct sosie_graph *graph,
-                   const struct sosie_node *node, const float *const *in,
-                   float *out)
-{
-    size_t n = sosie_shape_count(output_shape(graph, node));
     for (size_t i = 0; i < n; i++)
-        out[i] = sosie_act_apply(node->op, node->act, in[0][i]);
-}
-
-static void add_op(const struct sosie_graph *graph,
-                   const struct sosie_node *node, const float *const *in,
-                   float *out)
-{
-    const struct sosie_shape *shape = output_shape(graph, node);
-    size_t a_strides[SOSIE_MAX_RANK], b_strides[SOSIE_MAX_RANK];
-    size_t n = sosie_shape_count(shape);
-
-    sosie_broadcast_strides(shape_of(graph, node, 0), shape, a_strides);
-    sosie_broadcast_strides(shape_of(graph, node, 1), shape, b_strides);
-    for (size_t i = 0; i < n; i++) {
-        size_t rest = i, a = 0, b = 0;
-        for (size_t d = shape->rank; d-- > 0; rest /= shape->dims[d]) {
-            a += rest % shape->dims[d] * a_strides[d];
-            b += rest % shape->dims[d] * b_strides[d];
+        switch ((int)value->dtype) {
+        case SOSIE_U8:
+            out[i] = (float)((const uint8_t *)value->data)[i];
+            break;
+        case SOSIE_I8:
+            out[i] = (float)((const int8_t *)value->data)[i];
+            break;
+        case SOSIE_I32:
+            out[i] = (float)((const int32_t *)value->data)[i];
+            break;
+        default:
+            out[i] = (float)((const int64_t *)value->data)[i];
         }
-        out[i] = in[0][a] + in[1][b];
-    }
-}
-
-static void batch_norm_op(const struct sosie_graph *graph,
-                          const struct sosie_node *node, const float *const *in,
-                          float *out)
-{
-    const struct sosie_shape *shape = output_shape(graph, node);
-    size_t channels = shape->dims[1];
-    size_t inner = sosie_shape_product(shape, 2, shape->rank);
-
-    for (size_t i = 0; i < shape->dims[0] * channels; i++) {
-        size_t c = i % channels;
-        float f = in[SOSIE_BN_SCALE][c] /
-                  sqrtf(in[SOSIE_BN_VARIANCE][c] + node->epsilon);
-        for (size_t k = i * inner; k < (i + 1) * inner; k++)
-            out[k] = (in[SOSIE_BN_X][k] - in[SOSIE_BN_MEAN][c]) * f +
-                     in[SOSIE_BN_SHIFT][c];
-    }
-}
-
-/* ---- over several elements ----------------------------------------------- */
-
-static void pool_op(const struct sosie_graph *graph,
-                    const struct sosie_node *node, const float *const *in,
-                    float *out)
-{
-    const struct sosie_shape *shape = shape_of(graph, node, 0);
-    size_t n = shape->dims[0] * shape->dims[1];
-    size_t inner = sosie_shape_product(shape, 2, shape->rank);
-
-    for (size_t i = 0; i < n; i++) {
-        double sum = 0.0;
-        for (size_t k = i * inner; k < (i + 1) * inner; k++)
-            sum += (double)in[0][k];
-        out[i] = (float)(sum / (double)inner);
-    }
-}
-
-static void gemm_op(const struct sosie_graph *graph,
-                    const struct sosie_node *node, const float *const *in,
-                    float *out)
-{
-    const struct sosie_shape *a = shape_of(graph, node, SOSIE_GEMM_A);
-    const struct sosie_shape *b = shape_of(graph, node, SOSIE_GEMM_B);
-    const struct sosie_shape *shape = output_shape(graph, node);
-    const struct sosie_gemm *gemm = &node->gemm;
-    bool has_c = sosie_node_input(graph, node, SOSIE_GEMM_C) != NULL;
-    size_t inner = a->dims[!gemm->trans_a], c_strides[SOSIE_MAX_RANK] = {0};
-    /* from one element of a row of A', of a column of B', to the next, and
-     * from one row, one column to the next */
-    size_t a_step = gemm->trans_a ? a->dims[1] : 1;
-    size_t a_row = gemm->trans_a ? 1 : a->dims[1];
-    size_t b_step = gemm->trans_b ? 1 : b->dims[1];
-    size_t b_column = gemm->trans_b ? b->dims[1] : 1;
-
-    if (has_c)
-        sosie_broadcast_strides(shape_of(graph, node, SOSIE_GEMM_C), shape,
-                                c_strides);
-    for (size_t m = 0; m < shape->dims[0]; m++)
-        for (size_t n = 0; n < shape->dims[1]; n++) {
-            float sum = 0.0F, c = 0.0F;
-            for (size_t k = 0; k < inner; k++)
-                sum += in[SOSIE_GEMM_A][m * a_row + k * a_step] *
-                       in[SOSIE_GEMM_B][n * b_column + k * b_step];
-            if (has_c)
-                c = gemm->beta *
-                    in[SOSIE_GEMM_C][m * c_strides[0] + n * c_strides[1]];
-            out[m * shape->dims[1] + n] = gemm->alpha * sum + c;
-        }
-}
-
-static void softmax_op(const struct sosie_graph *graph,
-                       const struct sosie_node *node, const float *const *in,
-                       float *out)
-{
-    struct sosie_softmax_sizes s =
-        sosie_softmax_sizes(&node->softmax, output_shape(graph, node));
-
-    for (size_t i = 0; i < s.outer * s.inner; i++) {
-        size_t first = i / s.inner * s.length * s.inner + i % s.inner;
-        const float *x = in[0] + first;
-        float *y = out + first, most = -INFINITY, sum = 0.0F;
-        for (size_t k = 0; k < s.length; k++)
-            most = fmaxf(most, x[k * s.inner]);
-        for (size_t k = 0; k < s.length; k++) {
-            y[k * s.inner] = expf(x[k * s.inner] - most);
-            sum += y[k * s.inner];
-        }
-        for (size_t k = 0; k < s.length; k++)
-            y[k * s.inner] /= sum;
-    }
 }
 
 sosie_plain_op *sosie_plain_op_of(enum sosie_op op)
 {
     static sosie_plain_op *const ops[SOSIE_N_OPS] = {
-        [SOSIE_OP_ADD] = add_op,   [SOSIE_OP_BATCH_NORM] = batch_norm_op,
-        [SOSIE_OP_CLIP] = act_op,  [SOSIE_OP_CONV] = conv_op,
-        [SOSIE_OP_GEMM] = gemm_op, [SOSIE_OP_GLOBAL_AVERAGE_POOL] = pool_op,
-        [SOSIE_OP_RELU] = act_op,  [SOSIE_OP_SOFTMAX] = softmax_op,
+        [SOSIE_OP_ADD] = sosie_plain_binary,
+        [SOSIE_OP_AVERAGE_POOL] = sosie_plain_average_pool,
+        [SOSIE_OP_BATCH_NORM] = sosie_plain_batch_norm,
+        [SOSIE_OP_CONCAT] = sosie_plain_concat,
+        [SOSIE_OP_CONV] = sosie_plain_conv,
+        [SOSIE_OP_DEQUANTIZE] = sosie_plain_dequantize,
+        [SOSIE_OP_DIV] = sosie_plain_binary,
+        [SOSIE_OP_EXPAND] = sosie_plain_expand,
+        [SOSIE_OP_GATHER] = sosie_plain_gather,
+        [SOSIE_OP_GEMM] = sosie_plain_gemm,
+        [SOSIE_OP_GLOBAL_AVERAGE_POOL] = sosie_plain_global_pool,
+        [SOSIE_OP_GLOBAL_MAX_POOL] = sosie_plain_global_pool,
+        [SOSIE_OP_LAYER_NORM] = sosie_plain_layer_norm,
+        [SOSIE_OP_LP_NORM] = sosie_plain_lp_norm,
+        [SOSIE_OP_MATMUL] = sosie_plain_matmul,
+        [SOSIE_OP_MAX] = sosie_plain_binary,
+        [SOSIE_OP_MAX_POOL] = sosie_plain_max_pool,
+        [SOSIE_OP_MIN] = sosie_plain_binary,
+        [SOSIE_OP_MUL] = sosie_plain_binary,
+        [SOSIE_OP_PAD] = sosie_plain_pad,
+        [SOSIE_OP_POW] = sosie_plain_binary,
+        [SOSIE_OP_PRELU] = sosie_plain_binary,
+        [SOSIE_OP_QUANTIZE] = sosie_plain_quantize,
+        [SOSIE_OP_REDUCE_L2] = sosie_plain_reduce,
+        [SOSIE_OP_REDUCE_MEAN] = sosie_plain_reduce,
+        [SOSIE_OP_REDUCE_SUM] = sosie_plain_reduce,
+        [SOSIE_OP_RESIZE] = sosie_plain_resize,
+        [SOSIE_OP_SLICE] = sosie_plain_slice,
+        [SOSIE_OP_SOFTMAX] = sosie_plain_softmax,
+        [SOSIE_OP_SUB] = sosie_plain_binary,
+        [SOSIE_OP_TRANSPOSE] = sosie_plain_transpose,
     };
-    return ops[op];
+    return sosie_op_is_act(op) ? sosie_plain_act : ops[op];
 }
 
 /* ---- the set of ops ------------------------------------------------------ */
@@ -345,13 +176,14 @@ static void plain_release(struct sosie_net *net)
     (void)net;
 }
 
+/* Constants become floats, whatever they were. */
 static enum sosie_status plain_pack(const struct sosie_net *net,
                                     const struct sosie_buffer *buffer,
                                     void *memory, struct sosie_error *err)
 {
+    const struct sosie_value *value = &net->graph.values[buffer->constant];
     (void)err;
-    memcpy(memory, net->graph.values[buffer->constant].data,
-           buffer->extent.size);
+    sosie_plain_floats(value, memory);
     return SOSIE_OK;
 }
 

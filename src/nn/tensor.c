@@ -59,6 +59,16 @@ struct sosie_shape_text sosie_shape_text(const struct sosie_shape *shape)
     return out;
 }
 
+const char *sosie_dtype_name(enum sosie_dtype dtype)
+{
+    static const char *const names[] = {[SOSIE_F32] = "float32",
+                                        [SOSIE_I64] = "int64",
+                                        [SOSIE_U8] = "uint8",
+                                        [SOSIE_I8] = "int8",
+                                        [SOSIE_I32] = "int32"};
+    return names[dtype];
+}
+
 size_t sosie_dtype_size(enum sosie_dtype dtype)
 {
     switch (dtype) {

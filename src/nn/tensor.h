@@ -43,6 +43,9 @@ struct sosie_shape_text {
 };
 struct sosie_shape_text sosie_shape_text(const struct sosie_shape *shape);
 
+/* "float32", ... */
+const char *sosie_dtype_name(enum sosie_dtype dtype);
+
 size_t sosie_dtype_size(enum sosie_dtype dtype);
 
 #endif

@@ -119,7 +119,7 @@ static const struct {
     {"seven_dimensions", SOSIE_REFUSED, "7 dimensions; at most 6"},
     {"external_data", SOSIE_REFUSED, "its data is in another file"},
     {"float16", SOSIE_REFUSED, "data type 10 is not supported"},
-    {"integer_weights", SOSIE_REFUSED, "input 'w' holds integers"},
+    {"integer_weights", SOSIE_REFUSED, "input 'w' holds int64"},
     {"unknown_op", SOSIE_REFUSED,
      "node 'r.node' (LSTM): this op is not supported; supported: Constant, "
      "Add"},
