@@ -7,6 +7,7 @@
  * ops below, one scale and zero point for a whole activation, signed symmetric
  * weights. All else is left as it is. */
 #include "nn/int8.h"
+#include "nn/passes.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -472,36 +473,6 @@ static enum sosie_status rewrite(struct pass *pass, struct sosie_node *node,
 
 /* ---- what is left -------------------------------------------------------- */
 
-/* Weights whose op stays float are computed. */
-static enum sosie_status fold_constant(struct pass *pass,
-                                       struct sosie_node *node,
-                                       struct sosie_error *err)
-{
-    struct sosie_graph *graph = pass->graph;
-    const struct sosie_value *from = &graph->values[node->inputs[0]];
-    struct sosie_value *to = &graph->values[node->output];
-    const struct sosie_quant *quant = &node->quantize.quant;
-    size_t n = sosie_shape_count(&from->shape), inner = n;
-    float *data = sosie_arena_alloc(&graph->arena, n ? n : 1, sizeof(*data));
-    if (!data)
-        return sosie_fail(err, SOSIE_NO_MEMORY, "weights of '%.80s'",
-                          from->name);
-    if (quant->n > 1)
-        inner = sosie_shape_product(&from->shape, quant->axis + 1,
-                                    from->shape.rank);
-    for (size_t i = 0; i < n; i++) {
-        size_t c = i / inner % quant->n;
-        int32_t q = from->dtype == SOSIE_U8 ? ((const uint8_t *)from->data)[i]
-                    : from->dtype == SOSIE_I8
-                        ? ((const int8_t *)from->data)[i]
-                        : ((const int32_t *)from->data)[i];
-        data[i] = (float)(q - quant->zero_points[c]) * quant->scales[c];
-    }
-    to->data = data;
-    kill(node);
-    return SOSIE_OK;
-}
-
 /* Nodes of ours read the quantised weights themselves. */
 static enum sosie_status read_weights(struct pass *pass,
                                       struct sosie_node *node,
@@ -517,33 +488,11 @@ static enum sosie_status read_weights(struct pass *pass,
     return set_quant(pass, dq->inputs[0], &dq->quantize.quant, err);
 }
 
-static void sweep(struct sosie_graph *graph, bool *needed)
-{
-    size_t kept = 0;
-    for (size_t k = 0; k < graph->n_outputs; k++)
-        needed[graph->outputs[k]] = true;
-    for (size_t i = graph->n_nodes; i-- > 0;) {
-        struct sosie_node *node = &graph->nodes[i];
-        if (node->output != SOSIE_NO_VALUE && !needed[node->output])
-            kill(node);
-        for (size_t k = 0; k < node->n_inputs; k++)
-            if (node->inputs[k] != SOSIE_NO_VALUE)
-                needed[node->inputs[k]] = true;
-    }
-    for (size_t i = 0; i < graph->n_nodes; i++)
-        if (graph->nodes[i].output != SOSIE_NO_VALUE)
-            graph->nodes[kept++] = graph->nodes[i];
-    graph->n_nodes = kept;
-}
-
 enum sosie_status sosie_int8_pass(struct sosie_graph *graph,
                                   struct sosie_error *err)
 {
     struct pass pass = {0};
-    bool *needed = calloc(graph->n_values + 1, sizeof(*needed));
     enum sosie_status st = pass_init(&pass, graph, err);
-    if (!st && !needed)
-        st = sosie_fail(err, SOSIE_NO_MEMORY, "the network's passes");
     for (size_t i = 0; i < graph->n_nodes && !st; i++)
         if (graph->nodes[i].output != SOSIE_NO_VALUE)
             st = rewrite(&pass, &graph->nodes[i], err);
@@ -551,18 +500,17 @@ enum sosie_status sosie_int8_pass(struct sosie_graph *graph,
         if (graph->nodes[i].output != SOSIE_NO_VALUE)
             st = read_weights(&pass, &graph->nodes[i], err);
     if (!st)
-        sweep(graph, needed);
-    for (size_t i = 0; i < graph->n_nodes && !st; i++)
-        if (graph->nodes[i].op == SOSIE_OP_DEQUANTIZE &&
-            graph->values[graph->nodes[i].inputs[0]].data)
-            st = fold_constant(&pass, &graph->nodes[i], err);
-    if (!st) {
-        memset(needed, 0, graph->n_values * sizeof(*needed));
-        sweep(graph, needed);
+        st = sosie_sweep(graph, err);
+    for (size_t i = 0; i < graph->n_nodes && !st; i++) {
+        struct sosie_node *node = &graph->nodes[i];
+        if (node->op != SOSIE_OP_DEQUANTIZE ||
+            !graph->values[node->inputs[0]].data)
+            continue;
+        st = sosie_dequantize_constant(graph, node, err);
+        kill(node);
     }
-    free(needed);
     pass_release(&pass);
-    return st;
+    return st ? st : sosie_sweep(graph, err);
 }
 
 bool sosie_int8_node(const struct sosie_graph *graph,

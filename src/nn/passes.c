@@ -1,38 +1,31 @@
-/* passes.c: making a graph smaller without changing what its outputs are.
- *
- * Each pass walks the nodes once, in order. A node that has been folded into
- * another is marked dead (its output is SOSIE_NO_VALUE) and swept at the end.
- */
-#include "nn/graph.h"
+/* passes.c: making a graph smaller without changing what its outputs are. */
+#include "nn/passes.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What a pass knows of the graph around a node. */
-struct links {
-    uint32_t *producer; /* of each value: a node, or NO_NODE */
-    uint32_t *n_uses;   /* of each value, by nodes and as a graph's output */
-};
-#define NO_NODE UINT32_MAX
+/* ---- links --------------------------------------------------------------- */
 
-static void links_release(struct links *links)
+void sosie_links_release(struct sosie_links *links)
 {
     free(links->producer);
     free(links->n_uses);
 }
 
-static enum sosie_status links_init(struct links *links,
-                                    const struct sosie_graph *graph,
-                                    struct sosie_error *err)
+enum sosie_status sosie_links_init(struct sosie_links *links,
+                                   const struct sosie_graph *graph,
+                                   struct sosie_error *err)
 {
-    links->producer = malloc((graph->n_values + 1) * sizeof(uint32_t));
-    links->n_uses = calloc(graph->n_values + 1, sizeof(uint32_t));
+    /* passes add constants: room for them */
+    size_t n = graph->n_values + 4 * graph->n_nodes + 1;
+    links->producer = malloc(n * sizeof(*links->producer));
+    links->n_uses = calloc(n, sizeof(*links->n_uses));
     if (!links->producer || !links->n_uses) {
-        links_release(links);
+        sosie_links_release(links);
         return sosie_fail(err, SOSIE_NO_MEMORY, "the network's passes");
     }
-    memset(links->producer, 0xff, graph->n_values * sizeof(uint32_t));
+    memset(links->producer, 0xff, n * sizeof(*links->producer));
     for (uint32_t i = 0; i < graph->n_nodes; i++) {
         const struct sosie_node *node = &graph->nodes[i];
         links->producer[node->output] = i;
@@ -45,34 +38,45 @@ static enum sosie_status links_init(struct links *links,
     return SOSIE_OK;
 }
 
-/* The convolution that makes a value for one reader only, or NULL. */
-static struct sosie_node *lone_conv(const struct sosie_graph *graph,
-                                    const struct links *links,
-                                    sosie_value_id id)
+struct sosie_node *sosie_producer(const struct sosie_graph *graph,
+                                  const struct sosie_links *links,
+                                  sosie_value_id id)
 {
-    uint32_t producer = links->producer[id];
-    if (producer == NO_NODE || links->n_uses[id] != 1 ||
-        graph->nodes[producer].op != SOSIE_OP_CONV)
+    if (id == SOSIE_NO_VALUE || links->producer[id] == SOSIE_NO_NODE)
         return NULL;
-    return &graph->nodes[producer];
+    return &graph->nodes[links->producer[id]];
 }
 
-/* `conv` now makes what `node`, which is dropped, made. */
-static void take_over(const struct sosie_graph *graph, struct links *links,
-                      struct sosie_node *conv, struct sosie_node *node)
+struct sosie_node *sosie_lone(const struct sosie_graph *graph,
+                              const struct sosie_links *links,
+                              sosie_value_id id, enum sosie_op op)
 {
-    conv->output = node->output;
-    links->producer[node->output] = (uint32_t)(conv - graph->nodes);
+    struct sosie_node *node = sosie_producer(graph, links, id);
+    return node && node->op == op && links->n_uses[id] == 1 ? node : NULL;
+}
+
+void sosie_node_kill(struct sosie_links *links, struct sosie_node *node)
+{
+    for (size_t k = 0; k < node->n_inputs; k++)
+        if (node->inputs[k] != SOSIE_NO_VALUE)
+            links->n_uses[node->inputs[k]]--;
     node->output = SOSIE_NO_VALUE;
     node->n_inputs = 0;
 }
 
-/* A new constant of the given shape; *data is its memory, to be filled. */
-static enum sosie_status add_constant(struct sosie_graph *graph,
-                                      const char *name,
-                                      const struct sosie_shape *shape,
-                                      float **data, sosie_value_id *id,
-                                      struct sosie_error *err)
+void sosie_take_over(const struct sosie_graph *graph, struct sosie_links *links,
+                     struct sosie_node *node, struct sosie_node *last)
+{
+    node->output = last->output;
+    links->producer[last->output] = (uint32_t)(node - graph->nodes);
+    sosie_node_kill(links, last);
+}
+
+enum sosie_status sosie_add_constant(struct sosie_graph *graph,
+                                     const char *name,
+                                     const struct sosie_shape *shape,
+                                     float **data, sosie_value_id *id,
+                                     struct sosie_error *err)
 {
     struct sosie_value value = {.name = name, .shape = *shape};
     *data = sosie_arena_alloc(&graph->arena, sosie_shape_count(shape),
@@ -85,9 +89,8 @@ static enum sosie_status add_constant(struct sosie_graph *graph,
 
 /* ---- sweep --------------------------------------------------------------- */
 
-/* Drops dead nodes and those that no output needs. */
-static enum sosie_status sweep(struct sosie_graph *graph,
-                               struct sosie_error *err)
+enum sosie_status sosie_sweep(struct sosie_graph *graph,
+                              struct sosie_error *err)
 {
     bool *needed = calloc(graph->n_values + 1, sizeof(*needed));
     size_t kept = 0;
@@ -135,70 +138,189 @@ static enum sosie_status drop_identities(struct sosie_graph *graph,
     for (size_t k = 0; k < graph->n_outputs; k++)
         graph->outputs[k] = same[graph->outputs[k]];
     free(same);
-    return sweep(graph, err);
+    return sosie_sweep(graph, err);
 }
 
-/* ---- BatchNormalization into Conv ---------------------------------------- */
+/* ---- scales and shifts into Conv and Gemm -------------------------------- */
 
-/* y = (conv(x, W) + b - mean) * f + shift, f = scale / sqrt(variance + epsilon)
- * is a convolution with weights W * f and bias (b - mean) * f + shift. */
-static enum sosie_status fold_batch_norm(struct sosie_graph *graph,
-                                         struct sosie_node *conv,
-                                         const struct sosie_node *bn,
-                                         struct sosie_error *err)
+/* y = x * scale[c] + shift[c], for the n channels of what a node made. */
+struct line {
+    size_t n;
+    double *scale, *shift;
+};
+
+/* True if a constant is one number, or one for each of the n channels of a
+ * result of `shape` (dimension 1); *step: from one to the next. */
+static bool is_per_channel(const struct sosie_value *value,
+                           const struct sosie_shape *shape, size_t *step)
 {
-    const struct sosie_value *old = sosie_node_input(graph, conv, SOSIE_CONV_W);
-    const struct sosie_value *bias =
-        sosie_node_input(graph, conv, SOSIE_CONV_B);
-    const float *old_w = old->data, *old_b = bias ? bias->data : NULL;
-    const float *scale = sosie_node_input(graph, bn, SOSIE_BN_SCALE)->data;
-    const float *shift = sosie_node_input(graph, bn, SOSIE_BN_SHIFT)->data;
-    const float *mean = sosie_node_input(graph, bn, SOSIE_BN_MEAN)->data;
-    const float *var = sosie_node_input(graph, bn, SOSIE_BN_VARIANCE)->data;
-    struct sosie_shape filters = {1, {old->shape.dims[0]}}, shape = old->shape;
-    size_t per_filter = sosie_shape_product(&shape, 1, shape.rank);
-    float *w, *b;
-    enum sosie_status st;
+    size_t n = shape->dims[1], count = sosie_shape_count(&value->shape);
+    size_t after = shape->rank - 2; /* dimensions behind the channels */
+    *step = count > 1;
+    if (!value->data || value->dtype != SOSIE_F32 ||
+        value->shape.rank > shape->rank)
+        return false;
+    return count == 1 ||
+           (count == n && value->shape.rank > after &&
+            value->shape.dims[value->shape.rank - 1 - after] == n);
+}
 
-    st = add_constant(graph, bn->name, &shape, &w, &conv->inputs[SOSIE_CONV_W],
-                      err);
+static bool batch_norm_line(const struct sosie_graph *graph,
+                            const struct sosie_node *bn, struct line *line)
+{
+    const float *in[SOSIE_BN_VARIANCE + 1];
+    for (size_t k = SOSIE_BN_SCALE; k <= SOSIE_BN_VARIANCE; k++)
+        if (!(in[k] = sosie_node_input(graph, bn, k)->data))
+            return false;
+    for (size_t c = 0; c < line->n; c++) {
+        line->scale[c] =
+            (double)in[SOSIE_BN_SCALE][c] /
+            sqrt((double)in[SOSIE_BN_VARIANCE][c] + (double)bn->epsilon);
+        line->shift[c] = (double)in[SOSIE_BN_SHIFT][c] -
+                         (double)in[SOSIE_BN_MEAN][c] * line->scale[c];
+    }
+    return true;
+}
+
+/* Arithmetic with constants: x * c, x + c, x - c, c - x, x / c. */
+static bool arithmetic_line(const struct sosie_graph *graph,
+                            const struct sosie_node *node, size_t x,
+                            struct line *line)
+{
+    const struct sosie_value *other = sosie_node_input(graph, node, !x);
+    const float *data = other->data;
+    size_t step;
+    if (!is_per_channel(other, &sosie_node_input(graph, node, x)->shape,
+                        &step) ||
+        !sosie_shape_equal(&sosie_node_input(graph, node, x)->shape,
+                           &graph->values[node->output].shape) ||
+        (node->op == SOSIE_OP_DIV && x == 1))
+        return false;
+    for (size_t c = 0; c < line->n; c++) {
+        double v = (double)data[c * step];
+        bool scales = node->op == SOSIE_OP_MUL || node->op == SOSIE_OP_DIV;
+        line->scale[c] = node->op == SOSIE_OP_MUL   ? v
+                         : node->op == SOSIE_OP_DIV ? 1.0 / v
+                                                    : 1.0;
+        line->shift[c] = scales ? 0.0 : v;
+        if (node->op == SOSIE_OP_SUB && x == 0)
+            line->shift[c] = -v;
+        if (node->op == SOSIE_OP_SUB && x == 1)
+            line->scale[c] = -1.0;
+        if (!isfinite(line->scale[c]) || !isfinite(line->shift[c]))
+            return false;
+    }
+    return true;
+}
+
+/* The convolution or matrix product whose weights can take a line: they are
+ * constant and nothing else reads its result. */
+static struct sosie_node *scalable(const struct sosie_graph *graph,
+                                   const struct sosie_links *links,
+                                   sosie_value_id id)
+{
+    struct sosie_node *node = sosie_producer(graph, links, id);
+    const struct sosie_value *w, *b;
+    if (!node || links->n_uses[id] != 1 || node->n_posts ||
+        (node->op != SOSIE_OP_CONV && node->op != SOSIE_OP_GEMM))
+        return NULL;
+    w = sosie_node_input(graph, node, SOSIE_CONV_W);
+    b = sosie_node_input(graph, node, SOSIE_CONV_B);
+    if (!w->data || w->dtype != SOSIE_F32 || (b && !b->data))
+        return NULL;
+    if (node->op == SOSIE_OP_GEMM && b &&
+        (b->shape.rank != 1 ||
+         b->shape.dims[0] != graph->values[id].shape.dims[1]))
+        return NULL;
+    return node;
+}
+
+/* conv(x, W) + b, scaled and shifted, is a convolution with weights W * scale
+ * and bias b * scale + shift; likewise Gemm. */
+static enum sosie_status fold_line(struct sosie_graph *graph,
+                                   struct sosie_node *node, const char *name,
+                                   const struct line *line,
+                                   struct sosie_error *err)
+{
+    const struct sosie_value *bias =
+        sosie_node_input(graph, node, SOSIE_CONV_B);
+    const struct sosie_value *old = sosie_node_input(graph, node, SOSIE_CONV_W);
+    const float *old_w = old->data, *old_b = bias ? bias->data : NULL;
+    struct sosie_shape channels = {1, {line->n}}, shape = old->shape;
+    size_t n = sosie_shape_count(&shape), inner = n / line->n;
+    bool is_gemm = node->op == SOSIE_OP_GEMM;
+    float alpha = is_gemm ? node->gemm.alpha : 1.0F, *w, *b;
+    float beta = is_gemm ? node->gemm.beta : 1.0F;
+    enum sosie_status st = sosie_add_constant(graph, name, &shape, &w,
+                                              &node->inputs[SOSIE_CONV_W], err);
     if (!st)
-        st = add_constant(graph, bn->name, &filters, &b,
-                          &conv->inputs[SOSIE_CONV_B], err);
+        st = sosie_add_constant(graph, name, &channels, &b,
+                                &node->inputs[SOSIE_CONV_B], err);
     if (st)
         return st;
-    conv->n_inputs = SOSIE_CONV_B + 1;
-    for (size_t m = 0; m < filters.dims[0]; m++) {
-        double f =
-            (double)scale[m] / sqrt((double)var[m] + (double)bn->epsilon);
-        double before = old_b ? (double)old_b[m] : 0.0;
-        for (size_t i = 0; i < per_filter; i++)
-            w[m * per_filter + i] =
-                (float)((double)old_w[m * per_filter + i] * f);
-        b[m] = (float)((before - (double)mean[m]) * f + (double)shift[m]);
+    node->n_inputs = SOSIE_CONV_B + 1;
+    for (size_t i = 0; i < n; i++) {
+        size_t c = is_gemm && !node->gemm.trans_b ? i % line->n : i / inner;
+        w[i] = (float)((double)old_w[i] * (double)alpha * line->scale[c]);
     }
+    for (size_t c = 0; c < line->n; c++)
+        b[c] =
+            (float)((old_b ? (double)(old_b[c] * beta) : 0.0) * line->scale[c] +
+                    line->shift[c]);
+    if (is_gemm)
+        node->gemm.alpha = node->gemm.beta = 1.0F;
     return SOSIE_OK;
 }
 
-static enum sosie_status fold_batch_norms(struct sosie_graph *graph,
-                                          struct sosie_error *err)
+/* Folds `node` into what makes its input x, if that can take it. */
+static enum sosie_status fold_if_line(struct sosie_graph *graph,
+                                      struct sosie_links *links,
+                                      struct sosie_node *node, size_t x,
+                                      bool *is_folded, struct sosie_error *err)
 {
-    struct links links;
-    enum sosie_status st = links_init(&links, graph, err);
+    struct sosie_node *conv = scalable(graph, links, node->inputs[x]);
+    struct line line = {0};
+    enum sosie_status st = SOSIE_OK;
+    *is_folded = false;
+    if (!conv)
+        return SOSIE_OK;
+    line.n = graph->values[conv->output].shape.dims[1];
+    line.scale = calloc(2 * line.n, sizeof(*line.scale));
+    if (!line.scale)
+        return sosie_fail(err, SOSIE_NO_MEMORY, "the network's passes");
+    line.shift = line.scale + line.n;
+    *is_folded = node->op == SOSIE_OP_BATCH_NORM
+                     ? batch_norm_line(graph, node, &line)
+                     : arithmetic_line(graph, node, x, &line);
+    if (*is_folded)
+        st = fold_line(graph, conv, node->name, &line, err);
+    if (*is_folded && !st)
+        sosie_take_over(graph, links, conv, node);
+    free(line.scale);
+    return st;
+}
+
+static enum sosie_status fold_lines(struct sosie_graph *graph,
+                                    struct sosie_error *err)
+{
+    struct sosie_links links;
+    enum sosie_status st = sosie_links_init(&links, graph, err);
     if (st)
         return st;
     for (size_t i = 0; i < graph->n_nodes && !st; i++) {
-        struct sosie_node *node = &graph->nodes[i], *conv;
-        if (node->op != SOSIE_OP_BATCH_NORM)
-            continue;
-        conv = lone_conv(graph, &links, node->inputs[SOSIE_BN_X]);
-        if (!conv)
-            continue;
-        st = fold_batch_norm(graph, conv, node, err);
-        take_over(graph, &links, conv, node);
+        struct sosie_node *node = &graph->nodes[i];
+        bool is_folded = false;
+        if (node->op == SOSIE_OP_BATCH_NORM) {
+            st = fold_if_line(graph, &links, node, 0, &is_folded, err);
+        } else if (node->op == SOSIE_OP_MUL || node->op == SOSIE_OP_ADD ||
+                   node->op == SOSIE_OP_SUB || node->op == SOSIE_OP_DIV) {
+            st = fold_if_line(graph, &links, node, 0, &is_folded, err);
+            if (!st && !is_folded)
+                st = fold_if_line(graph, &links, node, 1, &is_folded, err);
+        }
     }
-    links_release(&links);
-    return st ? st : sweep(graph, err);
+    sosie_links_release(&links);
+    return st ? st : sosie_sweep(graph, err);
 }
 
 /* ---- alpha and beta into the constants of Gemm --------------------------- */
@@ -216,8 +338,8 @@ static enum sosie_status fold_alpha(struct sosie_graph *graph,
 
     if (!old || !(node->gemm.alpha < 1.0F || node->gemm.alpha > 1.0F))
         return SOSIE_OK;
-    st = add_constant(graph, b->name, &shape, &scaled,
-                      &node->inputs[SOSIE_GEMM_B], err);
+    st = sosie_add_constant(graph, b->name, &shape, &scaled,
+                            &node->inputs[SOSIE_GEMM_B], err);
     if (st)
         return st;
     for (size_t i = 0; i < sosie_shape_count(&shape); i++)
@@ -243,8 +365,8 @@ static enum sosie_status fold_beta(struct sosie_graph *graph,
     if (!old || (c->shape.rank == 2 && c->shape.dims[0] > 1))
         return SOSIE_OK;
     n = sosie_shape_count(&c->shape);
-    st = add_constant(graph, c->name, &columns, &scaled,
-                      &node->inputs[SOSIE_GEMM_C], err);
+    st = sosie_add_constant(graph, c->name, &columns, &scaled,
+                            &node->inputs[SOSIE_GEMM_C], err);
     if (st)
         return st;
     for (size_t i = 0; i < columns.dims[0]; i++)
@@ -274,14 +396,21 @@ static bool has_residual(const struct sosie_node *conv)
     return conv->n_inputs > SOSIE_CONV_RESIDUAL;
 }
 
-static bool fold_activation(const struct sosie_graph *graph,
-                            struct links *links, struct sosie_node *node)
+static bool is_post(enum sosie_op op)
 {
-    struct sosie_node *conv = lone_conv(graph, links, node->inputs[0]);
+    return sosie_op_is_act(op) && op != SOSIE_OP_ERF && op != SOSIE_OP_EXP &&
+           op != SOSIE_OP_SQRT;
+}
+
+static bool fold_activation(const struct sosie_graph *graph,
+                            struct sosie_links *links, struct sosie_node *node)
+{
+    struct sosie_node *conv =
+        sosie_lone(graph, links, node->inputs[0], SOSIE_OP_CONV);
     if (!conv || conv->n_posts == SOSIE_MAX_POSTS)
         return false;
     conv->posts[conv->n_posts++] = (struct sosie_post){node->op, node->act};
-    take_over(graph, links, conv, node);
+    sosie_take_over(graph, links, conv, node);
     return true;
 }
 
@@ -294,13 +423,14 @@ static bool is_view(const struct sosie_node *node)
  * the residual's last use: nothing but the Add may read it from `conv` on, no
  * view may share its memory, and it is not the caller's. */
 static bool may_overwrite(const struct sosie_graph *graph,
-                          const struct links *links, sosie_value_id residual,
+                          const struct sosie_links *links,
+                          sosie_value_id residual,
                           const struct sosie_node *conv)
 {
     uint32_t producer = links->producer[residual];
     uint32_t n_uses = 1; /* by the Add */
     const struct sosie_node *node = graph->nodes;
-    if (producer == NO_NODE || &graph->nodes[producer] >= conv ||
+    if (producer == SOSIE_NO_NODE || &graph->nodes[producer] >= conv ||
         is_view(&graph->nodes[producer]))
         return false;
     for (; node < conv; node++)
@@ -313,10 +443,11 @@ static bool may_overwrite(const struct sosie_graph *graph,
     return n_uses == links->n_uses[residual];
 }
 
-static bool fold_sum(struct sosie_graph *graph, struct links *links,
+static bool fold_sum(struct sosie_graph *graph, struct sosie_links *links,
                      struct sosie_node *add, size_t side)
 {
-    struct sosie_node *conv = lone_conv(graph, links, add->inputs[side]);
+    struct sosie_node *conv =
+        sosie_lone(graph, links, add->inputs[side], SOSIE_OP_CONV);
     sosie_value_id residual = add->inputs[!side];
 
     if (!conv || has_residual(conv) || conv->n_posts == SOSIE_MAX_POSTS ||
@@ -329,44 +460,43 @@ static bool fold_sum(struct sosie_graph *graph, struct links *links,
     conv->inputs[SOSIE_CONV_RESIDUAL] = residual;
     conv->n_inputs = SOSIE_CONV_RESIDUAL + 1;
     conv->posts[conv->n_posts++] = (struct sosie_post){.op = SOSIE_OP_ADD};
-    take_over(graph, links, conv, add);
+    links->n_uses[residual]++;
+    sosie_take_over(graph, links, conv, add);
     return true;
 }
 
 enum sosie_status sosie_graph_fuse(struct sosie_graph *graph,
                                    struct sosie_error *err)
 {
-    struct links links;
-    enum sosie_status st = links_init(&links, graph, err);
+    struct sosie_links links;
+    enum sosie_status st = sosie_links_init(&links, graph, err);
     if (st)
         return st;
     for (size_t i = 0; i < graph->n_nodes; i++) {
         struct sosie_node *node = &graph->nodes[i];
-        if (node->op == SOSIE_OP_RELU || node->op == SOSIE_OP_CLIP)
+        if (node->output == SOSIE_NO_VALUE ||
+            graph->values[node->output].dtype != SOSIE_F32)
+            continue;
+        if (is_post(node->op))
             fold_activation(graph, &links, node);
         else if (node->op == SOSIE_OP_ADD && !fold_sum(graph, &links, node, 0))
             fold_sum(graph, &links, node, 1);
     }
-    links_release(&links);
-    return sweep(graph, err);
+    sosie_links_release(&links);
+    return sosie_sweep(graph, err);
 }
 
 enum sosie_status sosie_graph_simplify(struct sosie_graph *graph,
                                        struct sosie_error *err)
 {
-    enum sosie_status st = sweep(graph, err);
+    enum sosie_status st = sosie_sweep(graph, err);
     if (!st)
         st = drop_identities(graph, err);
     if (!st)
-        st = fold_batch_norms(graph, err);
+        st = sosie_pass_recognise(graph, err);
+    if (!st)
+        st = fold_lines(graph, err);
     if (!st)
         st = fold_gemm_factors(graph, err);
     return st;
-}
-
-enum sosie_status sosie_graph_dequantize(struct sosie_graph *graph,
-                                         struct sosie_error *err)
-{
-    (void)graph, (void)err;
-    return SOSIE_OK;
 }
