@@ -8,6 +8,7 @@
  * that most networks need no reorder at all.
  *
  * What oneDNN does not have runs in plain C, between two reorders. */
+#include "nn/int8.h"
 #include "nn/onednn.h"
 
 /* A value as it stands in memory. */
@@ -28,6 +29,7 @@ struct lowering {
     dnnl_engine_t engine;
     struct tensor *tensors;     /* of each value */
     dnnl_primitive_attr_t attr; /* scratchpad from the caller, no post-ops */
+    struct sosie_int8 *int8;
     /* of the node at work; released after it */
     size_t node;
     dnnl_primitive_desc_t pd;
@@ -527,6 +529,46 @@ static enum sosie_status lower_gemm(struct lowering *lo,
 
 /* ---- Conv ---------------------------------------------------------------- */
 
+/* A function of one number, as oneDNN names it. */
+static dnnl_status_t post_function(dnnl_post_ops_t posts,
+                                   const struct sosie_post *post)
+{
+    float a = post->act.a, b = post->act.b;
+    dnnl_alg_kind_t kind = dnnl_eltwise_relu;
+    switch ((int)post->op) {
+    case SOSIE_OP_CLIP:
+        kind = dnnl_eltwise_clip;
+        break;
+    case SOSIE_OP_ELU:
+        kind = dnnl_eltwise_elu;
+        break;
+    case SOSIE_OP_GELU:
+        kind = a > 0.0F ? dnnl_eltwise_gelu_tanh : dnnl_eltwise_gelu_erf;
+        break;
+    case SOSIE_OP_HARD_SWISH:
+        kind = dnnl_eltwise_hardswish;
+        break;
+    case SOSIE_OP_SIGMOID:
+        kind = dnnl_eltwise_logistic;
+        break;
+    case SOSIE_OP_SWISH:
+        kind = dnnl_eltwise_swish;
+        a = 1.0F;
+        break;
+    case SOSIE_OP_TANH:
+        kind = dnnl_eltwise_tanh;
+        break;
+    case SOSIE_OP_HARD_SIGMOID:
+        if (dnnl_post_ops_append_eltwise(posts, 1.0F, dnnl_eltwise_linear, a,
+                                         b))
+            return dnnl_unimplemented;
+        return sosie_post_clip(posts, 0.0F, 1.0F);
+    default:
+        break; /* Relu, LeakyRelu */
+    }
+    return dnnl_post_ops_append_eltwise(posts, 1.0F, kind, a, b);
+}
+
 /* Fills lo->conv_attr from the node's post-ops. */
 static dnnl_status_t conv_posts(struct lowering *lo,
                                 const struct sosie_node *node)
@@ -538,10 +580,8 @@ static dnnl_status_t conv_posts(struct lowering *lo,
         const struct sosie_post *post = &node->posts[p];
         if (post->op == SOSIE_OP_ADD)
             dnn = sosie_post_sum(lo->posts);
-        else if (post->op == SOSIE_OP_RELU)
-            dnn = sosie_post_relu(lo->posts);
         else
-            dnn = sosie_post_clip(lo->posts, post->act.a, post->act.b);
+            dnn = post_function(lo->posts, post);
     }
     return dnn ? dnn
                : dnnl_primitive_attr_set_post_ops(lo->conv_attr, lo->posts);
@@ -654,6 +694,68 @@ static enum sosie_status lower_conv(struct lowering *lo,
     return st;
 }
 
+/* ---- bytes --- */
+static enum sosie_status int8_in(void *data, sosie_value_id id,
+                                 const size_t wish[SOSIE_MAX_RANK],
+                                 uint32_t *buffer,
+                                 size_t strides[SOSIE_MAX_RANK],
+                                 struct sosie_error *err)
+{
+    struct lowering *lo = data;
+    const struct sosie_shape *shape = shape_of(lo, id);
+    struct tensor tensor;
+    dnnl_dims_t dims, md_strides;
+    int rank;
+    enum sosie_status st;
+    for (size_t k = 0; k < lo->net->graph.n_inputs; k++)
+        if (lo->net->graph.inputs[k] == id && !lo->tensors[id].is_read) {
+            sosie_md md;
+            size_t last = 0;
+            rank = dims_of(shape, dims);
+            for (int i = 0; i < rank; i++)
+                md_strides[i] = (int64_t)wish[i];
+            if (sosie_md_strided(lo->arena, rank, dims, md_strides, &md))
+                break;
+            lo->tensors[id].md = md;
+            for (size_t d = 0; d < shape->rank; d++) {
+                lo->net->input_strides[k][d] = wish[d];
+                if (wish[d] * shape->dims[d] > last)
+                    last = wish[d] * shape->dims[d];
+            }
+            lo->net->buffers[lo->tensors[id].buffer].extent.size =
+                last * sizeof(float);
+            break;
+        }
+    st = as_it_is(lo, id, &tensor, err);
+    if (!st && !sosie_md_strides(tensor.md, &rank, dims, md_strides)) {
+        st = in_plain(lo, id, &tensor, err);
+        if (!st)
+            (void)sosie_md_strides(tensor.md, &rank, dims, md_strides);
+    }
+    if (st)
+        return st;
+    *buffer = tensor.buffer;
+    for (size_t d = 0; d < shape->rank; d++)
+        strides[d] = (size_t)md_strides[d];
+    return SOSIE_OK;
+}
+static enum sosie_status int8_out(void *data, sosie_value_id id,
+                                  const size_t strides[SOSIE_MAX_RANK],
+                                  uint32_t *buffer, struct sosie_error *err)
+{
+    struct lowering *lo = data;
+    dnnl_dims_t dims, md_strides;
+    sosie_md md;
+    enum sosie_status st;
+    int rank = dims_of(shape_of(lo, id), dims);
+    for (int i = 0; i < rank; i++)
+        md_strides[i] = (int64_t)strides[i];
+    if (sosie_md_strided(lo->arena, rank, dims, md_strides, &md))
+        return sosie_fail(err, SOSIE_REFUSED, "md");
+    st = new_tensor(lo, md, &lo->tensors[id], err);
+    *buffer = lo->tensors[id].buffer;
+    return st;
+}
 /* ---- lowering ------------------------------------------------------------ */
 
 static enum sosie_status lower_node(struct lowering *lo,
@@ -673,7 +775,11 @@ static enum sosie_status lower_node(struct lowering *lo,
         [SOSIE_OP_SOFTMAX] = lower_softmax,
     };
     const struct sosie_node *node = &lo->net->graph.nodes[lo->node];
-    enum sosie_status st = ops[node->op](lo, node, err);
+    enum sosie_status st;
+    if (sosie_int8_node(&lo->net->graph, node))
+        st = sosie_int8_lower(lo->int8, lo->node, err);
+    else
+        st = (ops[node->op] ? ops[node->op] : lower_plain)(lo, node, err);
     if (st)
         sosie_error_prefix(err, "node '%.80s' (%s)", node->name,
                            sosie_op_name(node->op));
@@ -741,6 +847,9 @@ enum sosie_status sosie_onednn_lower(struct sosie_net *net,
         dnn = dnnl_primitive_attr_set_scratchpad_mode(
             lo.attr, dnnl_scratchpad_mode_user);
     st = dnn ? sosie_onednn_fail(err, dnn, "starting") : lower_inputs(&lo, err);
+    struct sosie_int8_sides sides = {&lo, int8_in, int8_out};
+    if (!st)
+        st = sosie_int8_start(net, &sides, &lo.int8, err);
     for (; lo.node < net->graph.n_nodes && !st; lo.node++)
         st = lower_node(&lo, err);
     if (!st)

@@ -188,5 +188,5 @@ static enum sosie_status onednn_forward(struct sosie_net_run *run, size_t first,
 
 const struct sosie_ops sosie_ops_onednn = {
     onednn_lower,  onednn_release, onednn_pack, onednn_bind,
-    onednn_unbind, onednn_forward, false,
+    onednn_unbind, onednn_forward, true,
 };

@@ -89,17 +89,34 @@ sosie_plain_op *sosie_plain_op_of(enum sosie_op op)
 
 /* ---- the set of ops ------------------------------------------------------ */
 
+/* To the nearest bfloat16, halves to even: the upper half of a float. */
+static void round_to_bf16(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof(bits));
+        if ((bits & 0x7fffffff) > 0x7f800000)
+            continue; /* not a number */
+        bits += 0x7fff + (bits >> 16 & 1);
+        bits &= 0xffff0000;
+        memcpy(&x[i], &bits, sizeof(bits));
+    }
+}
+
 void sosie_plain_step(const struct sosie_net_run *run,
                       const struct sosie_step *step)
 {
-    const struct sosie_node *node = &run->net->graph.nodes[step->node];
+    const struct sosie_graph *graph = &run->net->graph;
+    const struct sosie_node *node = &graph->nodes[step->node];
     const float *in[SOSIE_MAX_INPUTS] = {NULL};
+    float *out = sosie_run_buffer(run, step->args[node->n_inputs]);
     assert(step->n_args == node->n_inputs + 1);
     for (size_t k = 0; k < node->n_inputs; k++)
         in[k] = sosie_run_buffer(run, step->args[k]);
-    sosie_plain_op_of(node->op)(
-        &run->net->graph, node, in,
-        sosie_run_buffer(run, step->args[node->n_inputs]));
+    sosie_plain_op_of(node->op)(graph, node, in, out);
+    if (run->net->options.precision == SOSIE_PRECISION_BF16)
+        round_to_bf16(out,
+                      sosie_shape_count(&graph->values[node->output].shape));
 }
 
 static enum sosie_status add_value_buffer(struct sosie_net *net,
@@ -176,7 +193,8 @@ static void plain_release(struct sosie_net *net)
     (void)net;
 }
 
-/* Constants become floats, whatever they were. */
+/* Constants become floats, whatever they were. In bfloat16, weights and the
+ * result of every op are rounded to it; biases and sums are not. */
 static enum sosie_status plain_pack(const struct sosie_net *net,
                                     const struct sosie_buffer *buffer,
                                     void *memory, struct sosie_error *err)
@@ -184,6 +202,8 @@ static enum sosie_status plain_pack(const struct sosie_net *net,
     const struct sosie_value *value = &net->graph.values[buffer->constant];
     (void)err;
     sosie_plain_floats(value, memory);
+    if (net->options.precision == SOSIE_PRECISION_BF16 && value->shape.rank > 1)
+        round_to_bf16(memory, sosie_shape_count(&value->shape));
     return SOSIE_OK;
 }
 
