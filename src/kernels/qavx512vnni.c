@@ -405,51 +405,64 @@ void sosie_qdepthwise_avx512vnni(const struct sosie_qdepthwise *conv,
 
 /* ---- element by element -------------------------------------------------- */
 
-/* The 16 bytes at `in`, as far as the mask goes. */
-INLINE __m512 load_bytes(__mmask16 mask, const uint8_t *in)
+/* Each works on up to 64 elements at once, n of which count: four vectors. */
+
+INLINE __mmask16 quarter(size_t n, size_t j)
 {
-    return _mm512_cvtepi32_ps(
-        _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, in)));
+    return n <= 16 * j ? 0 : (__mmask16)first(n - 16 * j);
 }
 
-INLINE void store_bytes(uint8_t *out, __mmask16 mask, __m512 v, float low,
-                        float high)
+/* Bytes j * 16 and on of 64, as whole numbers. */
+INLINE __m512i load_bytes(const uint8_t *in, size_t n, size_t j)
 {
-    v = _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    v = _mm512_max_ps(v, _mm512_set1_ps(low));
-    v = _mm512_min_ps(v, _mm512_set1_ps(high));
-    _mm_mask_storeu_epi8(out, mask,
-                         _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
+    return _mm512_cvtepu8_epi32(
+        _mm_maskz_loadu_epi8(quarter(n, j), in + 16 * j));
 }
 
-INLINE __mmask16 up_to_16(size_t n)
+/* Rounded and narrowed; |v| is below 2^31. */
+INLINE void store_bytes(uint8_t *out, size_t n, const __m512 v[VECTORS],
+                        float low, float high)
 {
-    return (__mmask16)first(n < 16 ? n : 16);
+    __m512i whole[VECTORS], bytes;
+    for (size_t j = 0; j < VECTORS; j++)
+        whole[j] = _mm512_cvtps_epi32(v[j]);
+    bytes = in_order(narrowed(whole));
+    bytes = _mm512_max_epu8(bytes, _mm512_set1_epi8((char)(int)low));
+    bytes = _mm512_min_epu8(bytes, _mm512_set1_epi8((char)(int)high));
+    _mm512_mask_storeu_epi8(out, first(n), bytes);
 }
 
 void sosie_qaffine_avx512vnni(const uint8_t *in, const float *gain,
                               const float *shift, uint8_t *out, size_t n)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        __mmask16 mask = up_to_16(n - i);
-        __m512 v = _mm512_fmadd_ps(load_bytes(mask, in + i),
-                                   _mm512_maskz_loadu_ps(mask, gain + i),
-                                   _mm512_maskz_loadu_ps(mask, shift + i));
-        store_bytes(out + i, mask, v, 0.0F, 255.0F);
+    for (size_t i = 0; i < n; i += 64) {
+        __m512 v[VECTORS];
+        for (size_t j = 0; j < VECTORS; j++) {
+            __mmask16 mask = quarter(n - i, j);
+            v[j] = _mm512_fmadd_ps(
+                _mm512_cvtepi32_ps(load_bytes(in + i, n - i, j)),
+                _mm512_maskz_loadu_ps(mask, gain + i + 16 * j),
+                _mm512_maskz_loadu_ps(mask, shift + i + 16 * j));
+        }
+        store_bytes(out + i, n - i, v, 0.0F, 255.0F);
     }
 }
 
 void sosie_qadd_avx512vnni(const struct sosie_qsum *sum, const uint8_t *a,
                            const uint8_t *b, uint8_t *out, size_t n)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        __mmask16 mask = up_to_16(n - i);
-        __m512 v = _mm512_fmadd_ps(load_bytes(mask, b + i),
-                                   _mm512_set1_ps(sum->gain_b),
-                                   _mm512_set1_ps(sum->shift));
-        v = _mm512_fmadd_ps(load_bytes(mask, a + i),
-                            _mm512_set1_ps(sum->gain_a), v);
-        store_bytes(out + i, mask, v, sum->low, sum->high);
+    const __m512 gain_a = _mm512_set1_ps(sum->gain_a);
+    const __m512 gain_b = _mm512_set1_ps(sum->gain_b);
+    const __m512 shift = _mm512_set1_ps(sum->shift);
+    for (size_t i = 0; i < n; i += 64) {
+        __m512 v[VECTORS];
+        for (size_t j = 0; j < VECTORS; j++) {
+            __m512 x = _mm512_cvtepi32_ps(load_bytes(a + i, n - i, j));
+            __m512 y = _mm512_cvtepi32_ps(load_bytes(b + i, n - i, j));
+            v[j] =
+                _mm512_fmadd_ps(x, gain_a, _mm512_fmadd_ps(y, gain_b, shift));
+        }
+        store_bytes(out + i, n - i, v, sum->low, sum->high);
     }
 }
 
@@ -457,18 +470,19 @@ void sosie_qmul_avx512vnni(const struct sosie_qsum *sum, const uint8_t *a,
                            int32_t zero_a, const uint8_t *b, int32_t zero_b,
                            uint8_t *out, size_t n)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        __mmask16 mask = up_to_16(n - i);
-        __m512i x = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, a + i));
-        __m512i y = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, b + i));
-        x = _mm512_sub_epi32(x, _mm512_set1_epi32(zero_a));
-        y = _mm512_sub_epi32(y, _mm512_set1_epi32(zero_b));
-        store_bytes(
-            out + i, mask,
-            _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_mullo_epi32(x, y)),
-                            _mm512_set1_ps(sum->gain_a),
-                            _mm512_set1_ps(sum->shift)),
-            sum->low, sum->high);
+    const __m512 gain = _mm512_set1_ps(sum->gain_a);
+    const __m512 shift = _mm512_set1_ps(sum->shift);
+    for (size_t i = 0; i < n; i += 64) {
+        __m512 v[VECTORS];
+        for (size_t j = 0; j < VECTORS; j++) {
+            __m512i x = load_bytes(a + i, n - i, j);
+            __m512i y = load_bytes(b + i, n - i, j);
+            x = _mm512_sub_epi32(x, _mm512_set1_epi32(zero_a));
+            y = _mm512_sub_epi32(y, _mm512_set1_epi32(zero_b));
+            v[j] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_mullo_epi32(x, y)),
+                                   gain, shift);
+        }
+        store_bytes(out + i, n - i, v, sum->low, sum->high);
     }
 }
 
@@ -491,13 +505,21 @@ sosie_qmap_avx512vbmi(const uint8_t table[256], const uint8_t *in, uint8_t *out,
     }
 }
 
-void sosie_qaccumulate_avx512vnni(const uint8_t *in, uint32_t *sums, size_t n)
+void sosie_qaccumulate_avx512vnni(const uint8_t *in, size_t pixel,
+                                  size_t n_pixels, uint32_t *sums, size_t n)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        __mmask16 mask = up_to_16(n - i);
-        __m512i x = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, in + i));
-        x = _mm512_add_epi32(x, _mm512_maskz_loadu_epi32(mask, sums + i));
-        _mm512_mask_storeu_epi32(sums + i, mask, x);
+    for (size_t i = 0; i < n; i += 64) {
+        __m512i sum[VECTORS];
+        for (size_t j = 0; j < VECTORS; j++)
+            sum[j] =
+                _mm512_maskz_loadu_epi32(quarter(n - i, j), sums + i + 16 * j);
+        for (size_t k = 0; k < n_pixels; k++)
+            for (size_t j = 0; j < VECTORS; j++)
+                sum[j] = _mm512_add_epi32(
+                    sum[j], load_bytes(in + k * pixel + i, n - i, j));
+        for (size_t j = 0; j < VECTORS; j++)
+            _mm512_mask_storeu_epi32(sums + i + 16 * j, quarter(n - i, j),
+                                     sum[j]);
     }
 }
 
@@ -514,21 +536,28 @@ void sosie_qmax_avx512vnni(const uint8_t *in, uint8_t *out, size_t n)
 void sosie_qquantise_avx512vnni(const float *in, float gain, float shift,
                                 uint8_t *out, size_t n)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        __mmask16 mask = up_to_16(n - i);
-        __m512 v = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, in + i),
-                                   _mm512_set1_ps(gain), _mm512_set1_ps(shift));
-        store_bytes(out + i, mask, v, 0.0F, 255.0F);
+    /* a float may be anything: bounds keep it within int32 */
+    const __m512 low = _mm512_setzero_ps(), high = _mm512_set1_ps(255.0F);
+    for (size_t i = 0; i < n; i += 64) {
+        __m512 v[VECTORS];
+        for (size_t j = 0; j < VECTORS; j++) {
+            __m512 x =
+                _mm512_maskz_loadu_ps(quarter(n - i, j), in + i + 16 * j);
+            x = _mm512_fmadd_ps(x, _mm512_set1_ps(gain), _mm512_set1_ps(shift));
+            v[j] = _mm512_min_ps(_mm512_max_ps(x, low), high);
+        }
+        store_bytes(out + i, n - i, v, 0.0F, 255.0F);
     }
 }
 
 void sosie_qdequantise_avx512vnni(const uint8_t *in, float gain, float shift,
                                   float *out, size_t n)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        __mmask16 mask = up_to_16(n - i);
-        __m512 v = _mm512_fmadd_ps(load_bytes(mask, in + i),
-                                   _mm512_set1_ps(gain), _mm512_set1_ps(shift));
-        _mm512_mask_storeu_ps(out + i, mask, v);
-    }
+    for (size_t i = 0; i < n; i += 64)
+        for (size_t j = 0; j < VECTORS; j++)
+            _mm512_mask_storeu_ps(
+                out + i + 16 * j, quarter(n - i, j),
+                _mm512_fmadd_ps(
+                    _mm512_cvtepi32_ps(load_bytes(in + i, n - i, j)),
+                    _mm512_set1_ps(gain), _mm512_set1_ps(shift)));
 }

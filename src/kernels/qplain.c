@@ -207,10 +207,12 @@ void sosie_qmap_c(const uint8_t table[256], const uint8_t *in, uint8_t *out,
         out[i] = table[in[i]];
 }
 
-void sosie_qaccumulate_c(const uint8_t *in, uint32_t *sums, size_t n)
+void sosie_qaccumulate_c(const uint8_t *in, size_t pixel, size_t n_pixels,
+                         uint32_t *sums, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        sums[i] += in[i];
+    for (size_t k = 0; k < n_pixels; k++, in += pixel)
+        for (size_t i = 0; i < n; i++)
+            sums[i] += in[i];
 }
 
 void sosie_qmax_c(const uint8_t *in, uint8_t *out, size_t n)

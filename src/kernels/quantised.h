@@ -132,8 +132,9 @@ typedef void sosie_qmul(const struct sosie_qsum *sum, const uint8_t *a,
 typedef void sosie_qmap(const uint8_t table[256], const uint8_t *in,
                         uint8_t *out, size_t n);
 
-/* sums[i] += in[i]. */
-typedef void sosie_qaccumulate(const uint8_t *in, uint32_t *sums, size_t n);
+/* sums[i] += in[i] of each of n_pixels, `pixel` bytes apart. */
+typedef void sosie_qaccumulate(const uint8_t *in, size_t pixel, size_t n_pixels,
+                               uint32_t *sums, size_t n);
 
 /* out[i] = max(out[i], in[i]). */
 typedef void sosie_qmax(const uint8_t *in, uint8_t *out, size_t n);

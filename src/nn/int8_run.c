@@ -295,9 +295,8 @@ static void run_mean(const struct work *work)
 
     memset(sums, 0, in->pixel * sizeof(*sums));
     for (size_t y = 0; y < in->height; y++)
-        for (size_t i = 0; i < in->width; i++)
-            sosie_kernels()->qaccumulate(x + offset_of(in, y, i), sums,
-                                         in->pixel);
+        sosie_kernels()->qaccumulate(x + offset_of(in, y, 0), in->pixel,
+                                     in->width, sums, in->pixel);
     for (size_t c = 0; c < in->channels; c++) {
         float v = fmaf((float)sums[c], code->gain, code->shift);
         if (code->floats.channel)
