@@ -371,8 +371,10 @@ typedef void row_run(const struct sosie_qdepthwise *conv,
     }
 DEFINE_ROW(3, 1)
 DEFINE_ROW(3, 2)
+DEFINE_ROW(3, 4)
 DEFINE_ROW(5, 1)
 DEFINE_ROW(5, 2)
+DEFINE_ROW(5, 4)
 
 /* Any other kernel. */
 static void row_any(const struct sosie_qdepthwise *conv,
@@ -385,13 +387,13 @@ static void row_any(const struct sosie_qdepthwise *conv,
 
 static row_run *row_of(const struct sosie_qdepthwise *conv)
 {
-    if (conv->kernel_h != conv->kernel_w || conv->stride > 2)
+    static row_run *const rows_3[] = {row_3_1, row_3_2, row_any, row_3_4};
+    static row_run *const rows_5[] = {row_5_1, row_5_2, row_any, row_5_4};
+    if (conv->kernel_h != conv->kernel_w || conv->stride > 4)
         return row_any;
     if (conv->kernel_h == 3)
-        return conv->stride == 1 ? row_3_1 : row_3_2;
-    if (conv->kernel_h == 5)
-        return conv->stride == 1 ? row_5_1 : row_5_2;
-    return row_any;
+        return rows_3[conv->stride - 1];
+    return conv->kernel_h == 5 ? rows_5[conv->stride - 1] : row_any;
 }
 
 void sosie_qdepthwise_avx512vnni(const struct sosie_qdepthwise *conv,

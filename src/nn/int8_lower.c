@@ -219,6 +219,7 @@ struct packing {
     size_t row;                /* taps of the file that are one of ours */
     size_t pixel;              /* bytes from one of them to the next */
     size_t kernel_h, kernel_w; /* of a depthwise one, or 0 */
+    size_t abreast;            /* pixels it does at once, side by side */
     bool is_transposed;        /* (n_in, n_out) */
 };
 
@@ -235,7 +236,8 @@ static size_t packed_quads(const struct packing *p)
 static size_t packed_size(const struct packing *p)
 {
     if (p->kernel_h)
-        return sosie_qdepthwise_size(p->groups, p->kernel_h, p->kernel_w);
+        return sosie_qdepthwise_size(p->groups * p->abreast, p->kernel_h,
+                                     p->kernel_w);
     return p->groups *
            sosie_qconv_size(packed_taps(p), packed_quads(p), p->n_out);
 }
@@ -260,14 +262,19 @@ static enum sosie_status fill_weights(const void *how, const void *data,
     size_t n_in = p->row > 1 ? p->row * p->pixel : p->n_in;
     int8_t *to = memory, *merged = NULL;
 
-    if (p->kernel_h) {
-        sosie_qdepthwise_pack(from, p->groups, p->kernel_h, p->kernel_w, to);
-        return SOSIE_OK;
-    }
-    if (p->row > 1) {
-        merged = malloc(p->n_out * n_in * packed_taps(p));
+    if (p->kernel_h || p->row > 1) {
+        size_t n = p->groups * p->n_out * n_in * packed_taps(p);
+        merged = malloc(n * p->abreast);
         if (!merged)
             return no_memory(err);
+        if (p->kernel_h) {
+            for (size_t i = 0; i < p->abreast; i++)
+                memcpy(merged + i * n, from, n);
+            sosie_qdepthwise_pack(merged, p->groups * p->abreast, p->kernel_h,
+                                  p->kernel_w, to);
+            free(merged);
+            return SOSIE_OK;
+        }
         merge_rows(p, from, merged);
         from = merged;
     }
@@ -293,7 +300,21 @@ struct conv {
     struct sosie_qcode code;
 };
 
-static void read_sizes(struct conv *conv, size_t channels)
+/* Few channels leave most of a vector empty. If the next pixel's stand right
+ * behind them, and there is always a next one, several pixels are worked on as
+ * one of more channels. */
+static size_t abreast(const struct conv *conv, size_t width)
+{
+    size_t n = 1;
+    if (conv->n_out % 4 || conv->code.window.strides[1] > 2)
+        return 1;
+    while (2 * n * conv->n_out <= SOSIE_QGROUP && width % (2 * n) == 0 &&
+           2 * n * conv->code.window.strides[1] <= 4)
+        n *= 2;
+    return n;
+}
+
+static void read_sizes(struct conv *conv, size_t channels, size_t width)
 {
     const struct sosie_node *node = conv->node;
     const struct sosie_shape *w = &conv->w->shape;
@@ -321,9 +342,11 @@ static void read_sizes(struct conv *conv, size_t channels)
         p->n_in = w->dims[!p->is_transposed];
     }
     p->n_out = conv->n_out / p->groups;
+    p->abreast = 1;
     if (conv->is_depthwise) {
         p->kernel_h = w->dims[2];
         p->kernel_w = w->dims[3];
+        p->abreast = abreast(conv, width);
     } else if (p->groups == 1 && window->dilations[1] == 1) {
         p->row = window->kernel[1];
     }
@@ -360,15 +383,19 @@ static enum sosie_status set_scales(struct sosie_int8 *int8, struct conv *conv,
         return no_memory(err);
     memset(scales, 0, 2 * room * sizeof(*scales));
     for (size_t c = 0; c < conv->n_out; c++) {
-        size_t slot = conv->is_depthwise ? sosie_qdepthwise_slot(c) : c;
         double scale = (double)conv->x.scale *
                        (double)quant->scales[quant->n == 1 ? 0 : c];
         double b = conv->bias ? (double)conv->bias[c] : 0.0;
         int64_t sum, most;
         sum_weights(conv, c, &sum, &most);
         b -= scale * (double)sum * (double)conv->x.zero;
-        scales[slot] = (float)(scale / (double)unit);
-        shifts[slot] = (float)(b / (double)unit + (double)shift);
+        for (size_t i = 0; i < conv->packing.abreast; i++) {
+            size_t slot = c + i * conv->n_out;
+            if (conv->is_depthwise)
+                slot = sosie_qdepthwise_slot(slot);
+            scales[slot] = (float)(scale / (double)unit);
+            shifts[slot] = (float)(b / (double)unit + (double)shift);
+        }
         if (!(scale / (double)unit * 255.0 * (double)most +
                   fabs(b / (double)unit) <
               MOST))
@@ -533,14 +560,15 @@ static enum sosie_status lower_conv(struct sosie_int8 *int8,
     struct conv conv = {.node = node};
     struct tensor x, residual = {.buffer = SOSIE_NO_BUFFER},
                      *out = &int8->tensors[node->output];
+    struct sosie_qlayout in, result_layout;
     static const size_t none[4];
     uint32_t args[4], result;
     enum sosie_status st = read_conv(int8, &conv, err);
     if (st)
         return st;
-    read_sizes(
-        &conv,
-        sosie_qlayout_of(&value_of(int8, node->inputs[0])->shape, 0).channels);
+    in = sosie_qlayout_of(&value_of(int8, node->inputs[0])->shape, 0);
+    result_layout = sosie_qlayout_of(&value_of(int8, node->output)->shape, 0);
+    read_sizes(&conv, in.channels, result_layout.width);
     if ((st = bytes_with(int8, node->inputs[0], conv.code.window.pads, &x,
                          err)) ||
         (node->n_inputs > SOSIE_CONV_RESIDUAL &&
@@ -557,17 +585,17 @@ static enum sosie_status lower_conv(struct sosie_int8 *int8,
     if (st)
         return st;
     conv.code.kind = conv.is_depthwise ? SOSIE_Q_DEPTHWISE : SOSIE_Q_CONV;
+    conv.code.abreast = conv.packing.abreast;
     conv.code.in[0] = x.layout;
     conv.code.in[1] = residual.layout;
-    conv.code.out =
-        conv.to_float
-            ? sosie_qlayout_of(&value_of(int8, node->output)->shape, 0)
-            : out->layout;
+    conv.code.out = conv.to_float ? result_layout : out->layout;
     conv.code.depthwise = (struct sosie_qdepthwise){
-        x.layout.channels,     conv.packing.kernel_h,
-        conv.packing.kernel_w, conv.code.window.strides[1],
-        x.layout.pixel,        NULL,
-        conv.code.conv.finish};
+        .channels = in.channels * conv.packing.abreast,
+        .kernel_h = conv.packing.kernel_h,
+        .kernel_w = conv.packing.kernel_w,
+        .stride = conv.code.window.strides[1] * conv.packing.abreast,
+        .pixel = in.pixel,
+        .finish = conv.code.conv.finish};
     args[0] = x.buffer;
     args[2] = residual.buffer;
     args[3] = conv.to_float ? result : out->buffer;

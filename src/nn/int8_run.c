@@ -204,9 +204,9 @@ static void run_depthwise(const struct work *work)
                        w->pads[0]) *
                           in->row +
                       (in->left - w->pads[1]) * in->pixel;
-        sosie_kernels()->qdepthwise(&conv, rows,
-                                    out + offset_of(&code->out, y, 0),
-                                    code->out.pixel, code->out.width);
+        sosie_kernels()->qdepthwise(
+            &conv, rows, out + offset_of(&code->out, y, 0),
+            code->out.pixel * code->abreast, code->out.width / code->abreast);
     }
     fill_margins(work, out);
 }

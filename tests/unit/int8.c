@@ -345,18 +345,21 @@ static void convolutions_of_groups(void **state)
     for (size_t k = 3; k <= 7; k += 2)
         for (size_t stride = 1; stride <= 2; stride++) {
             struct builder b;
-            start(&b, k);
-            check(&b,
-                  qdq(&b,
-                      conv(&b, photo(&b, 72, 12, 13),
-                           (struct conv_options){
-                               .n_out = 72,
-                               .kernel = k,
-                               .stride = stride,
-                               .group = 72,
-                               .pads = {k / 2, k / 2, k / 2, k / 2}}),
-                      Y, 120, SOSIE_U8),
-                  Y, PICTURE, depthwise);
+            /* few channels are worked on several pixels at a time */
+            for (size_t channels = 8; channels <= 72; channels *= 3) {
+                start(&b, k);
+                check(&b,
+                      qdq(&b,
+                          conv(&b, photo(&b, channels, 11, 16),
+                               (struct conv_options){
+                                   .n_out = channels,
+                                   .kernel = k,
+                                   .stride = stride,
+                                   .group = channels,
+                                   .pads = {k / 2, k / 2, k / 2, k / 2}}),
+                          Y, 120, SOSIE_U8),
+                      Y, PICTURE, depthwise);
+            }
             start(&b, k);
             check(&b,
                   qdq(&b,
