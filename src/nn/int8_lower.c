@@ -301,15 +301,14 @@ struct conv {
 };
 
 /* Few channels leave most of a vector empty. If the next pixel's stand right
- * behind them, and there is always a next one, several pixels are worked on as
- * one of more channels. */
+ * behind them, the window moves on by one, and there is always a next pixel,
+ * several are worked on as one of more channels. */
 static size_t abreast(const struct conv *conv, size_t width)
 {
     size_t n = 1;
-    if (conv->n_out % 4 || conv->code.window.strides[1] > 2)
+    if (conv->n_out % 4 || conv->code.window.strides[1] > 1)
         return 1;
-    while (2 * n * conv->n_out <= SOSIE_QGROUP && width % (2 * n) == 0 &&
-           2 * n * conv->code.window.strides[1] <= 4)
+    while (2 * n * conv->n_out <= SOSIE_QGROUP && width % (2 * n) == 0 && n < 4)
         n *= 2;
     return n;
 }
