@@ -59,7 +59,7 @@ static enum sosie_status load_net(const struct options *options,
     enum sosie_status st =
         sosie_file_read(options->path, (size_t)1 << 31, &bytes, &size, err);
     if (!st)
-        st = sosie_onnx_read(bytes, size, &onnx, err);
+        st = sosie_onnx_read(bytes, size, NULL, &onnx, err);
     free(bytes);
     if (st)
         return st;

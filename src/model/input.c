@@ -75,6 +75,10 @@ static enum sosie_status read_size(const struct sosie_onnx *onnx,
         return sosie_fail(err, SOSIE_REFUSED,
                           "%zu inputs; one, the photo, is supported",
                           graph->n_inputs);
+    if (shape->rank && shape->dims[0] != 1)
+        return sosie_fail(err, SOSIE_REFUSED,
+                          "its batch is fixed at %zu; a name or 1 is supported",
+                          shape->dims[0]);
     if (shape->rank != 4 || shape->dims[input->channels_last ? 3 : 1] != 3)
         return sosie_fail(err, SOSIE_REFUSED,
                           "the input is %s; expected a photo as %s",

@@ -43,15 +43,15 @@ static void settle(struct sosie_network *network)
         network->options.precision = remembered;
 }
 
-enum sosie_status
-sosie_network_read_bytes(const void *bytes, size_t size,
-                         const struct sosie_net_options *options,
-                         struct sosie_network *network, struct sosie_error *err)
+static enum sosie_status read_bytes(const void *bytes, size_t size,
+                                    const struct sosie_net_options *options,
+                                    struct sosie_network *network,
+                                    struct sosie_error *err)
 {
     enum sosie_status st;
-    *network = (struct sosie_network){.digest = sosie_digest_of(bytes, size),
-                                      .options = *options};
-    st = sosie_onnx_read(bytes, size, &network->onnx, err);
+    network->digest = sosie_digest_of(bytes, size);
+    network->options = *options;
+    st = sosie_onnx_read(bytes, size, network->folder, &network->onnx, err);
     if (st)
         return st;
     if (options->precision == SOSIE_PRECISION_AUTO)
@@ -61,6 +61,25 @@ sosie_network_read_bytes(const void *bytes, size_t size,
         network->size = size;
     }
     return SOSIE_OK;
+}
+
+enum sosie_status
+sosie_network_read_bytes(const void *bytes, size_t size,
+                         const struct sosie_net_options *options,
+                         struct sosie_network *network, struct sosie_error *err)
+{
+    *network = (struct sosie_network){0};
+    return read_bytes(bytes, size, options, network, err);
+}
+
+/* The folder that a file is in; NULL when out of memory. */
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return strdup(".");
+    return slash == path ? strdup("/")
+                         : strndup(path, (size_t)(slash - path));
 }
 
 enum sosie_status sosie_network_read(const char *path,
@@ -74,7 +93,10 @@ enum sosie_status sosie_network_read(const char *path,
         sosie_file_read(path, MAX_FILE_BYTES, &bytes, &size, err);
     if (st)
         return st;
-    st = sosie_network_read_bytes(bytes, size, options, network, err);
+    *network = (struct sosie_network){.folder = folder_of(path)};
+    st = network->folder
+             ? read_bytes(bytes, size, options, network, err)
+             : sosie_fail(err, SOSIE_NO_MEMORY, "the name of a folder");
     if (!st && network->bytes)
         network->owned = bytes;
     else
@@ -107,7 +129,8 @@ static enum sosie_status make_one(struct sosie_network *network,
     struct sosie_net_options options = network->options;
     struct sosie_onnx again = {0};
     enum sosie_status st =
-        sosie_onnx_read(network->bytes, network->size, &again, err);
+        sosie_onnx_read(network->bytes, network->size, network->folder, &again,
+                        err);
     options.precision = candidate->precision;
     if (!st) {
         again.graph.n_outputs = outputs->n_outputs;
@@ -171,6 +194,8 @@ void sosie_network_release(struct sosie_network *network)
 {
     sosie_onnx_release(&network->onnx);
     free(network->owned);
+    free(network->folder);
+    network->folder = NULL;
     network->owned = NULL;
     network->bytes = NULL;
 }

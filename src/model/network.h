@@ -19,6 +19,7 @@ struct sosie_network {
     /* The file's bytes, if it is to be timed: each precision reads it anew. */
     const void *bytes;
     size_t size;
+    char *folder; /* that the file is in; NULL: not known */
     void *owned;
 };
 
@@ -27,7 +28,8 @@ struct sosie_network {
 SOSIE_MUST_CHECK enum sosie_status
 sosie_network_read(const char *path, const struct sosie_net_options *options,
                    struct sosie_network *network, struct sosie_error *err);
-/* The same from bytes in memory, which must stay until _make has returned. */
+/* The same from bytes in memory, which must stay until _make has returned.
+ * Weights in other files are then refused. */
 SOSIE_MUST_CHECK enum sosie_status sosie_network_read_bytes(
     const void *bytes, size_t size, const struct sosie_net_options *options,
     struct sosie_network *network, struct sosie_error *err);

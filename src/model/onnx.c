@@ -8,20 +8,10 @@
 
 #include "base/hash.h"
 #include "base/size.h"
-#include "model/onnx_ops.h"
+#include "model/onnx_private.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "raw_data is little-endian and is used as it stands"
-#endif
-
-/* protobuf-c leaves strings that are not there NULL. */
-static const char *text(const char *string)
-{
-    return string ? string : "";
-}
 
 /* ---- parsing ------------------------------------------------------------- */
 
@@ -68,12 +58,15 @@ static enum sosie_status parse(const void *bytes, size_t size,
 struct name {
     const char *name; /* NULL: free */
     sosie_value_id value;
+    /* An output that we don't make, of this node; NULL: there is a value. */
+    const Onnx__NodeProto *refused;
 };
 
 struct reader {
     const Onnx__GraphProto *proto;
     int64_t opset;
     struct sosie_graph *graph;
+    struct sosie_onnx_store store;
     struct name *names;
     size_t mask;
 };
@@ -82,7 +75,9 @@ static enum sosie_status names_init(struct reader *reader,
                                     struct sosie_error *err)
 {
     const Onnx__GraphProto *proto = reader->proto;
-    size_t n = proto->n_initializer + proto->n_input + proto->n_node, room = 64;
+    size_t n = proto->n_initializer + proto->n_input, room = 64;
+    for (size_t i = 0; i < proto->n_node; i++)
+        n += proto->node[i]->n_output;
     while (room < 2 * n)
         room *= 2;
     reader->names = calloc(room, sizeof(*reader->names));
@@ -116,73 +111,10 @@ static enum sosie_status check_new_name(const struct reader *reader,
 static void add_name(struct reader *reader, const char *name,
                      sosie_value_id value)
 {
-    *find_name(reader, name) = (struct name){name, value};
+    *find_name(reader, name) = (struct name){name, value, NULL};
 }
 
-/* ---- tensors ------------------------------------------------------------- */
-
-static enum sosie_status read_dims(const Onnx__TensorProto *proto,
-                                   struct sosie_shape *shape,
-                                   struct sosie_error *err)
-{
-    shape->rank = proto->n_dims;
-    for (size_t i = 0; i < proto->n_dims && i < SOSIE_MAX_RANK; i++) {
-        if (proto->dims[i] < 0)
-            return sosie_fail(err, SOSIE_BAD_INPUT, "dimension %zu is %lld", i,
-                              (long long)proto->dims[i]);
-        shape->dims[i] = (size_t)proto->dims[i];
-    }
-    return sosie_shape_check(shape, err);
-}
-
-/* Points value->data at the elements in the message. */
-static enum sosie_status read_elements(const Onnx__TensorProto *proto,
-                                       struct sosie_value *value,
-                                       struct sosie_error *err)
-{
-    size_t expected = sosie_shape_count(&value->shape), found;
-    size_t size = sosie_dtype_size(value->dtype);
-
-    if (proto->has_raw_data) {
-        value->data = proto->raw_data.data;
-        found = proto->raw_data.len / size;
-        if (proto->raw_data.len % size)
-            found = SIZE_MAX;
-    } else if (value->dtype == SOSIE_F32) {
-        value->data = proto->float_data;
-        found = proto->n_float_data;
-    } else {
-        value->data = proto->int64_data;
-        found = proto->n_int64_data;
-    }
-    if (found != expected)
-        return sosie_fail(
-            err, SOSIE_BAD_INPUT, "%zu bytes of data; a tensor of %s has %zu",
-            found == SIZE_MAX ? proto->raw_data.len : found * size,
-            sosie_shape_text(&value->shape).text, expected * size);
-    if (!expected)
-        value->data = ""; /* no elements, but a constant */
-    return SOSIE_OK;
-}
-
-static enum sosie_status read_tensor(const Onnx__TensorProto *proto,
-                                     struct sosie_value *value,
-                                     struct sosie_error *err)
-{
-    enum sosie_status st;
-    if (proto->data_location || proto->n_external_data)
-        return sosie_fail(err, SOSIE_REFUSED,
-                          "its data is in another file; only data inside the "
-                          "ONNX file is supported");
-    if (proto->data_type != ONNX_FLOAT && proto->data_type != ONNX_INT64)
-        return sosie_fail(err, SOSIE_REFUSED,
-                          "data type %d is not supported; supported: float32 "
-                          "(1), int64 (7)",
-                          (int)proto->data_type);
-    value->dtype = proto->data_type == ONNX_FLOAT ? SOSIE_F32 : SOSIE_I64;
-    st = read_dims(proto, &value->shape, err);
-    return st ? st : read_elements(proto, value, err);
-}
+/* ---- constants and inputs ----------------------------------------------- */
 
 static enum sosie_status add_value(struct reader *reader,
                                    const struct sosie_value *value,
@@ -202,8 +134,9 @@ static enum sosie_status read_initializers(struct reader *reader,
 {
     for (size_t i = 0; i < reader->proto->n_initializer; i++) {
         const Onnx__TensorProto *proto = reader->proto->initializer[i];
-        struct sosie_value value = {.name = text(proto->name)};
-        enum sosie_status st = read_tensor(proto, &value, err);
+        struct sosie_value value = {.name = sosie_onnx_text(proto->name)};
+        enum sosie_status st =
+            sosie_onnx_read_tensor(&reader->store, proto, &value, err);
         if (st)
             sosie_error_prefix(err, "tensor '%.80s'", value.name);
         else
@@ -214,9 +147,7 @@ static enum sosie_status read_initializers(struct reader *reader,
     return SOSIE_OK;
 }
 
-/* ---- inputs -------------------------------------------------------------- */
-
-/* One dimension of an input. The first is the batch: a name, nothing, or 1. */
+/* One dimension of an input. The first may be open: the batch, which is 1. */
 static enum sosie_status
 read_dimension(const Onnx__TensorShapeProto__Dimension *proto, size_t i,
                size_t *dim, struct sosie_error *err)
@@ -226,11 +157,6 @@ read_dimension(const Onnx__TensorShapeProto__Dimension *proto, size_t i,
     int64_t value = fixed ? proto->dim_value : 0;
     if (i == 0 && value <= 0)
         value = 1;
-    if (i == 0 && value != 1)
-        return sosie_fail(err, SOSIE_REFUSED,
-                          "its batch is fixed at %lld; a name or 1 is "
-                          "supported",
-                          (long long)value);
     if (value <= 0)
         return sosie_fail(err, SOSIE_REFUSED,
                           "dimension %zu is not fixed; only the first may vary",
@@ -267,7 +193,7 @@ static enum sosie_status read_inputs(struct reader *reader,
     struct sosie_graph *graph = reader->graph;
     for (size_t i = 0; i < reader->proto->n_input; i++) {
         const Onnx__ValueInfoProto *proto = reader->proto->input[i];
-        struct sosie_value value = {.name = text(proto->name)};
+        struct sosie_value value = {.name = sosie_onnx_text(proto->name)};
         const struct name *known = find_name(reader, value.name);
         enum sosie_status st;
         if (known->name && graph->values[known->value].data)
@@ -290,122 +216,116 @@ static enum sosie_status read_inputs(struct reader *reader,
 
 /* ---- nodes --------------------------------------------------------------- */
 
-/* A Constant node is just a value. */
-static enum sosie_status read_constant(const Onnx__NodeProto *proto,
-                                       struct sosie_value *value,
-                                       struct sosie_error *err)
-{
-    const Onnx__AttributeProto *a =
-        proto->n_attribute == 1 ? proto->attribute[0] : NULL;
-    const char *name = a ? text(a->name) : "";
-
-    if (!strcmp(name, "value") && a->type == ONNX_ATTRIBUTE_TENSOR && a->t)
-        return read_tensor(a->t, value, err);
-    if (!strcmp(name, "value_float") && a->type == ONNX_ATTRIBUTE_FLOAT) {
-        value->data = &a->f;
-    } else if (!strcmp(name, "value_int") && a->type == ONNX_ATTRIBUTE_INT) {
-        value->dtype = SOSIE_I64;
-        value->data = &a->i;
-    } else if (!strcmp(name, "value_floats") &&
-               a->type == ONNX_ATTRIBUTE_FLOATS) {
-        value->shape = (struct sosie_shape){1, {a->n_floats}};
-        value->data = a->n_floats ? (const void *)a->floats : "";
-    } else if (!strcmp(name, "value_ints") && a->type == ONNX_ATTRIBUTE_INTS) {
-        value->dtype = SOSIE_I64;
-        value->shape = (struct sosie_shape){1, {a->n_ints}};
-        value->data = a->n_ints ? (const void *)a->ints : "";
-    } else {
-        return sosie_fail(err, SOSIE_REFUSED,
-                          "attribute '%.80s' is not supported; supported: one "
-                          "of value, value_float, value_floats, value_int, "
-                          "value_ints",
-                          name);
-    }
-    return SOSIE_OK;
-}
-
 /* Is `name` made by this node or one after it? */
 static bool is_made_later(const struct reader *reader, size_t node,
                           const char *name)
 {
     for (; node < reader->proto->n_node; node++)
         for (size_t k = 0; k < reader->proto->node[node]->n_output; k++)
-            if (!strcmp(text(reader->proto->node[node]->output[k]), name))
+            if (!strcmp(sosie_onnx_text(reader->proto->node[node]->output[k]),
+                        name))
                 return true;
     return false;
 }
 
-static enum sosie_status resolve_inputs(const struct reader *reader,
-                                        size_t index, struct sosie_node *node,
-                                        struct sosie_error *err)
+/* The value of a name that a node or an output of the graph asks for. */
+static enum sosie_status find_value(const struct reader *reader, size_t node,
+                                    const char *what, const char *name,
+                                    sosie_value_id *value,
+                                    struct sosie_error *err)
 {
-    const Onnx__NodeProto *proto = reader->proto->node[index];
-    size_t n = proto->n_input;
-    while (n && !*text(proto->input[n - 1]))
-        n--;
-    if (n > SOSIE_MAX_INPUTS)
-        return sosie_fail(err, SOSIE_REFUSED,
-                          "%zu inputs; at most %d are supported", n,
-                          SOSIE_MAX_INPUTS);
-    node->n_inputs = n;
-    for (size_t k = 0; k < n; k++) {
-        const char *name = text(proto->input[k]);
-        const struct name *known = find_name(reader, name);
-        node->inputs[k] = *name ? known->value : SOSIE_NO_VALUE;
-        if (*name && !known->name)
-            return sosie_fail(
-                err, SOSIE_BAD_INPUT,
-                is_made_later(reader, index, name)
-                    ? "input '%.80s' is made by this node or a later one; "
-                      "nodes must be in order, without cycles"
-                    : "input '%.80s' is not there",
-                name);
-    }
+    const struct name *known = find_name(reader, name);
+    if (!known->name)
+        return sosie_fail(
+            err, SOSIE_BAD_INPUT,
+            is_made_later(reader, node, name)
+                ? "%s '%.80s' is made by this node or a later one; nodes must "
+                  "be in order, without cycles"
+                : "%s '%.80s' is not there",
+            what, name);
+    if (known->refused)
+        return sosie_fail(
+            err, SOSIE_REFUSED,
+            "%s '%.80s' is made by node '%.80s' (%.80s), of which only the "
+            "first output is supported",
+            what, name, sosie_onnx_text(known->refused->name),
+            sosie_onnx_text(known->refused->op_type));
+    *value = known->value;
     return SOSIE_OK;
 }
 
-/* The name of the node's only output. */
-static enum sosie_status read_output(const struct reader *reader,
-                                     const Onnx__NodeProto *proto,
-                                     const char **name, struct sosie_error *err)
+/* How many of a list of names there are; empty ones at the end do not count. */
+static size_t count_names(char *const *names, size_t n)
 {
-    size_t n = proto->n_output;
-    while (n && !*text(proto->output[n - 1]))
+    while (n && !*sosie_onnx_text(names[n - 1]))
         n--;
-    if (n != 1)
-        return sosie_fail(err, SOSIE_REFUSED, "%zu outputs; 1 is supported", n);
-    *name = proto->output[0];
-    return check_new_name(reader, *name, err);
+    return n;
+}
+
+static enum sosie_status resolve_ends(const struct reader *reader, size_t index,
+                                      struct sosie_onnx_source *source,
+                                      struct sosie_error *err)
+{
+    const Onnx__NodeProto *proto = source->proto;
+    enum sosie_status st = SOSIE_OK;
+    source->n_inputs = count_names(proto->input, proto->n_input);
+    source->n_outputs = count_names(proto->output, proto->n_output);
+    if (source->n_inputs > SOSIE_MAX_INPUTS ||
+        proto->n_output > SOSIE_MAX_INPUTS)
+        return sosie_fail(err, SOSIE_REFUSED,
+                          "%zu inputs and %zu outputs; at most %d of each are "
+                          "supported",
+                          source->n_inputs, proto->n_output, SOSIE_MAX_INPUTS);
+    for (size_t k = 0; k < source->n_outputs && !st; k++)
+        if (k == 0 || *sosie_onnx_text(proto->output[k]))
+            st = check_new_name(reader, sosie_onnx_text(proto->output[k]), err);
+    for (size_t k = 0; k < source->n_inputs && !st; k++) {
+        const char *name = sosie_onnx_text(proto->input[k]);
+        source->inputs[k] = SOSIE_NO_VALUE;
+        if (*name)
+            st = find_value(reader, index, "input", name, &source->inputs[k],
+                            err);
+    }
+    return st;
+}
+
+/* The outputs that the node was not made to have are remembered, too: who asks
+ * for them is told. */
+static void add_outputs(struct reader *reader,
+                        const struct sosie_onnx_source *source)
+{
+    for (size_t k = 0; k < source->n_outputs; k++) {
+        const char *name = sosie_onnx_text(source->proto->output[k]);
+        if (!*name)
+            continue;
+        add_name(reader, name, source->outputs[k]);
+        if (source->outputs[k] == SOSIE_NO_VALUE)
+            find_name(reader, name)->refused = source->proto;
+    }
 }
 
 static enum sosie_status read_node(struct reader *reader, size_t index,
                                    struct sosie_error *err)
 {
     const Onnx__NodeProto *proto = reader->proto->node[index];
-    struct sosie_node node = {.name = text(proto->name)};
-    const char *output = "", *op = text(proto->op_type);
-    sosie_value_id id;
-    enum sosie_status st = read_output(reader, proto, &output, err);
-    if (!*node.name)
-        node.name = output;
-
-    if (!st && !strcmp(op, "Constant")) {
-        struct sosie_value value = {.name = output};
-        st = read_constant(proto, &value, err);
-        if (!st)
-            return add_value(reader, &value, err);
-    }
+    struct sosie_onnx_source source = {.proto = proto,
+                                       .opset = reader->opset,
+                                       .graph = reader->graph,
+                                       .store = &reader->store,
+                                       .name = sosie_onnx_text(proto->name)};
+    enum sosie_status st;
+    if (!*source.name && proto->n_output)
+        source.name = sosie_onnx_text(proto->output[0]);
+    for (size_t k = 0; k < SOSIE_MAX_INPUTS; k++)
+        source.outputs[k] = SOSIE_NO_VALUE;
+    st = resolve_ends(reader, index, &source, err);
     if (!st)
-        st = resolve_inputs(reader, index, &node, err);
+        st = sosie_onnx_read_op(&source, err);
     if (!st)
-        st = sosie_onnx_op(proto, reader->opset, reader->graph, &node, err);
-    if (st) {
-        sosie_error_prefix(err, "node '%.80s' (%.80s)", node.name, op);
-        return st;
-    }
-    st = sosie_graph_add_node(reader->graph, &node, output, &id, err);
-    if (!st)
-        add_name(reader, output, id);
+        add_outputs(reader, &source);
+    else if (!source.is_named)
+        sosie_error_prefix(err, "node '%.80s' (%.80s)", source.name,
+                           sosie_onnx_text(proto->op_type));
     return st;
 }
 
@@ -416,7 +336,7 @@ static enum sosie_status read_opset(const Onnx__ModelProto *message,
 {
     *opset = 0;
     for (size_t i = 0; i < message->n_opset_import; i++) {
-        const char *domain = text(message->opset_import[i]->domain);
+        const char *domain = sosie_onnx_text(message->opset_import[i]->domain);
         if (!*domain || !strcmp(domain, "ai.onnx"))
             *opset = message->opset_import[i]->version;
     }
@@ -441,23 +361,34 @@ static enum sosie_status read_outputs(const struct reader *reader,
     if (!onnx->outputs)
         return sosie_fail(err, SOSIE_NO_MEMORY, "the network's outputs");
     for (size_t i = 0; i < n; i++) {
-        const char *name = text(reader->proto->output[i]->name);
-        const struct name *known = find_name(reader, name);
-        if (!known->name)
-            return sosie_fail(err, SOSIE_BAD_INPUT,
-                              "output '%.80s' is not there", name);
-        onnx->outputs[i] = (struct sosie_onnx_output){name, known->value};
+        struct sosie_onnx_output *output = &onnx->outputs[i];
+        enum sosie_status st;
+        output->name = sosie_onnx_text(reader->proto->output[i]->name);
+        st = find_value(reader, reader->proto->n_node, "output", output->name,
+                        &output->value, err);
+        if (st)
+            return st;
     }
     onnx->n_outputs = n;
     return SOSIE_OK;
 }
 
+/* What may be computed from constants, in elements: what networks need, or as
+ * much as the file holds. */
+static size_t spendable(size_t file_size)
+{
+    return ((size_t)1 << 22) + file_size / 2;
+}
+
 enum sosie_status sosie_onnx_read(const void *bytes, size_t size,
-                                  struct sosie_onnx *onnx,
+                                  const char *folder, struct sosie_onnx *onnx,
                                   struct sosie_error *err)
 {
     struct sosie_onnx read = {0};
-    struct reader reader = {.graph = &read.graph};
+    struct reader reader = {.graph = &read.graph,
+                            .store = {.arena = &read.graph.arena,
+                                      .folder = folder,
+                                      .elements_left = spendable(size)}};
     enum sosie_status st = parse(bytes, size, &read.message, err);
     if (st)
         goto out;
@@ -496,8 +427,8 @@ const char *sosie_onnx_metadata(const struct sosie_onnx *onnx, const char *key)
     for (size_t i = 0; i < onnx->message->n_metadata_props; i++) {
         const Onnx__StringStringEntryProto *entry =
             onnx->message->metadata_props[i];
-        if (!strcmp(text(entry->key), key))
-            return text(entry->value);
+        if (!strcmp(sosie_onnx_text(entry->key), key))
+            return sosie_onnx_text(entry->value);
     }
     return NULL;
 }

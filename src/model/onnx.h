@@ -1,8 +1,13 @@
 /* onnx.h: an ONNX file as a graph, its named outputs, and its metadata.
  *
- * Opsets 7 to 21, float32, batch of any size. Files are hostile until read:
- * names, order, element counts, types and shapes are checked, and anything the
- * engine does not have is refused by name. */
+ * Opsets 7 to 21. Inputs are float32; everything is computed in float32, unless
+ * it is quantised, whatever float types the file has. The first dimension of an
+ * input may be open: the batch. Shapes are fixed when the file is read, and
+ * what is computed from them or from other constants of whole numbers is
+ * computed then; negative indices, axes as attributes or inputs and the like
+ * have become one form. Files are hostile until read: names, order, element
+ * counts, types and shapes are checked, and anything the engine does not have
+ * is refused by name. */
 #ifndef SOSIE_MODEL_ONNX_H
 #define SOSIE_MODEL_ONNX_H
 
@@ -24,12 +29,13 @@ struct sosie_onnx {
 };
 
 /* Reads a file's bytes, which may go once it has returned.
+ * folder: the one that the file is in, for weights in other files beside it;
+ *         NULL: such are refused. They may not be outside of it.
  * Errors: BAD_INPUT if it is not ONNX or contradicts itself, REFUSED for what
  * is not supported, NO_MEMORY. */
-SOSIE_MUST_CHECK enum sosie_status sosie_onnx_read(const void *bytes,
-                                                   size_t size,
-                                                   struct sosie_onnx *onnx,
-                                                   struct sosie_error *err);
+SOSIE_MUST_CHECK enum sosie_status
+sosie_onnx_read(const void *bytes, size_t size, const char *folder,
+                struct sosie_onnx *onnx, struct sosie_error *err);
 /* An all-zero one is allowed. */
 void sosie_onnx_release(struct sosie_onnx *onnx);
 

@@ -390,7 +390,7 @@ static void mobilenet_runs_on_no_reference_kernel(void **state)
     if (!__builtin_cpu_supports("avx2"))
         skip();
     bytes = golden_bytes(path, &size);
-    check_ok(sosie_onnx_read(bytes, size, &onnx, &err), &err);
+    check_ok(sosie_onnx_read(bytes, size, NULL, &onnx, &err), &err);
     free(bytes);
     for (size_t k = 0; k < onnx.n_outputs; k++)
         onnx.graph.outputs[k] = onnx.outputs[k].value;

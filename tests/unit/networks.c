@@ -49,7 +49,7 @@ static struct sosie_net *net_of(const unsigned char *bytes, size_t size,
     struct sosie_onnx onnx = {0};
     struct sosie_net *net = NULL;
 
-    if (sosie_onnx_read(bytes, size, &onnx, err))
+    if (sosie_onnx_read(bytes, size, NULL, &onnx, err))
         return NULL;
     onnx.graph.outputs[0] = onnx.outputs[0].value;
     onnx.graph.n_outputs = 1;

@@ -22,7 +22,7 @@ static struct sosie_net *net_of(const char *path, const struct sosie_ops *ops)
     size_t size;
     unsigned char *bytes = golden_bytes(path, &size);
 
-    check_ok(sosie_onnx_read(bytes, size, &onnx, &err), &err);
+    check_ok(sosie_onnx_read(bytes, size, NULL, &onnx, &err), &err);
     free(bytes);
     for (size_t k = 0; k < onnx.n_outputs; k++)
         onnx.graph.outputs[k] = onnx.outputs[k].value;
