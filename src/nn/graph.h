@@ -350,9 +350,9 @@ float sosie_act_apply(enum sosie_op op, struct sosie_act act, float x);
 SOSIE_MUST_CHECK enum sosie_status
 sosie_graph_simplify(struct sosie_graph *graph, struct sosie_error *err);
 
-/* Quantised networks in floating point: drops the pairs of QuantizeLinear and
- * DequantizeLinear between two ops, and computes weights that stand behind a
- * DequantizeLinear. */
+/* Quantised networks in floating point: pairs of QuantizeLinear and
+ * DequantizeLinear between two ops no longer round, they only clip, and weights
+ * that stand behind a DequantizeLinear are computed. */
 SOSIE_MUST_CHECK enum sosie_status
 sosie_graph_dequantize(struct sosie_graph *graph, struct sosie_error *err);
 

@@ -5,29 +5,33 @@
 
 #include <string.h>
 
-/* Reads of a pair's result become reads of what went in. */
-static void skip_pairs(struct sosie_graph *graph, struct sosie_links *links)
+static bool same_quant(const struct sosie_quant *a, const struct sosie_quant *b)
+{
+    return a->n == 1 && b->n == 1 &&
+           !memcmp(a->scales, b->scales, sizeof(*a->scales)) &&
+           a->zero_points[0] == b->zero_points[0];
+}
+
+/* To bytes and back is a Clip to what the bytes can say, but for the rounding.
+ * Files rely on that: a Relu before it is often left out. */
+static void clip_pairs(struct sosie_graph *graph, struct sosie_links *links)
 {
     for (size_t i = 0; i < graph->n_nodes; i++) {
-        struct sosie_node *node = &graph->nodes[i];
-        for (size_t k = 0; k < node->n_inputs; k++) {
-            const struct sosie_node *dq =
-                sosie_producer(graph, links, node->inputs[k]);
-            const struct sosie_node *q = NULL;
-            if (dq && dq->op == SOSIE_OP_DEQUANTIZE)
-                q = sosie_producer(graph, links, dq->inputs[0]);
-            if (q && q->op == SOSIE_OP_QUANTIZE)
-                node->inputs[k] = q->inputs[0];
-        }
-    }
-    for (size_t k = 0; k < graph->n_outputs; k++) {
-        const struct sosie_node *dq =
-            sosie_producer(graph, links, graph->outputs[k]);
-        const struct sosie_node *q = NULL;
-        if (dq && dq->op == SOSIE_OP_DEQUANTIZE)
-            q = sosie_producer(graph, links, dq->inputs[0]);
-        if (q && q->op == SOSIE_OP_QUANTIZE)
-            graph->outputs[k] = q->inputs[0];
+        struct sosie_node *dq = &graph->nodes[i];
+        const struct sosie_node *q;
+        const struct sosie_quant *quant = &dq->quantize.quant;
+        float low, zero;
+        if (dq->op != SOSIE_OP_DEQUANTIZE ||
+            !(q = sosie_producer(graph, links, dq->inputs[0])) ||
+            q->op != SOSIE_OP_QUANTIZE ||
+            !same_quant(&q->quantize.quant, quant))
+            continue;
+        zero = (float)quant->zero_points[0];
+        low = q->quantize.dtype == SOSIE_I8 ? -128.0F : 0.0F;
+        dq->inputs[0] = q->inputs[0];
+        dq->act = (struct sosie_act){(low - zero) * quant->scales[0],
+                                     (low + 255.0F - zero) * quant->scales[0]};
+        dq->op = SOSIE_OP_CLIP;
     }
 }
 
@@ -56,7 +60,7 @@ enum sosie_status sosie_graph_dequantize(struct sosie_graph *graph,
     enum sosie_status st = sosie_links_init(&links, graph, err);
     if (st)
         return st;
-    skip_pairs(graph, &links);
+    clip_pairs(graph, &links);
     for (size_t i = 0; i < graph->n_nodes && !st; i++) {
         struct sosie_node *node = &graph->nodes[i];
         if (node->op != SOSIE_OP_DEQUANTIZE ||

@@ -450,7 +450,7 @@ static bool fold_sum(struct sosie_graph *graph, struct sosie_links *links,
         sosie_lone(graph, links, add->inputs[side], SOSIE_OP_CONV);
     sosie_value_id residual = add->inputs[!side];
 
-    if (!conv || has_residual(conv) || conv->n_posts == SOSIE_MAX_POSTS ||
+    if (!conv || has_residual(conv) || conv->n_posts ||
         !sosie_shape_equal(&graph->values[residual].shape,
                            &graph->values[conv->output].shape) ||
         !may_overwrite(graph, links, residual, conv))
