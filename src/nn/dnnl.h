@@ -164,51 +164,78 @@ sosie_inner_product_pd(dnnl_engine_t engine, sosie_md src, sosie_md weights,
     return st ? st : dnnl_primitive_desc_create(out, &desc, attr, engine, NULL);
 }
 
-/* The mean over windows of `kernel`, which do not overlap or reach outside. */
-static inline dnnl_status_t sosie_average_pool_pd(dnnl_engine_t engine,
-                                                  sosie_md src, sosie_md dst,
-                                                  const dnnl_dims_t kernel,
-                                                  dnnl_primitive_attr_t attr,
-                                                  dnnl_primitive_desc_t *out)
-{
-    const dnnl_dims_t none = {0};
-    dnnl_pooling_desc_t desc;
-    dnnl_status_t st = dnnl_pooling_forward_desc_init(
-        &desc, dnnl_forward_inference, dnnl_pooling_avg_exclude_padding, src,
-        dst, kernel, kernel, none, none);
-    return st ? st : dnnl_primitive_desc_create(out, &desc, attr, engine, NULL);
-}
-
-static inline dnnl_status_t sosie_clip_pd(dnnl_engine_t engine, sosie_md md,
-                                          float low, float high,
-                                          dnnl_primitive_attr_t attr,
-                                          dnnl_primitive_desc_t *out)
+/* A function of one number. */
+static inline dnnl_status_t sosie_eltwise_pd(dnnl_engine_t engine,
+                                             dnnl_alg_kind_t kind, sosie_md md,
+                                             float a, float b,
+                                             dnnl_primitive_attr_t attr,
+                                             dnnl_primitive_desc_t *out)
 {
     dnnl_eltwise_desc_t desc;
     dnnl_status_t st = dnnl_eltwise_forward_desc_init(
-        &desc, dnnl_forward_inference, dnnl_eltwise_clip, md, low, high);
+        &desc, dnnl_forward_inference, kind, md, a, b);
     return st ? st : dnnl_primitive_desc_create(out, &desc, attr, engine, NULL);
 }
 
-static inline dnnl_status_t sosie_relu_pd(dnnl_engine_t engine, sosie_md md,
-                                          dnnl_primitive_attr_t attr,
-                                          dnnl_primitive_desc_t *out)
-{
-    dnnl_eltwise_desc_t desc;
-    dnnl_status_t st = dnnl_eltwise_forward_desc_init(
-        &desc, dnnl_forward_inference, dnnl_eltwise_relu, md, 0.0F, 0.0F);
-    return st ? st : dnnl_primitive_desc_create(out, &desc, attr, engine, NULL);
-}
-
-/* The sum of `a` and of `b`, which repeats along dimensions of 1. */
-static inline dnnl_status_t sosie_add_pd(dnnl_engine_t engine, sosie_md a,
-                                         sosie_md b, sosie_md dst,
-                                         dnnl_primitive_attr_t attr,
-                                         dnnl_primitive_desc_t *out)
+/* Arithmetic of `a` and of `b`, which repeats along dimensions of 1. */
+static inline dnnl_status_t sosie_binary_pd(dnnl_engine_t engine,
+                                            dnnl_alg_kind_t kind, sosie_md a,
+                                            sosie_md b, sosie_md dst,
+                                            dnnl_primitive_attr_t attr,
+                                            dnnl_primitive_desc_t *out)
 {
     dnnl_binary_desc_t desc;
-    dnnl_status_t st = dnnl_binary_desc_init(&desc, dnnl_binary_add, a, b, dst);
+    dnnl_status_t st = dnnl_binary_desc_init(&desc, kind, a, b, dst);
     return st ? st : dnnl_primitive_desc_create(out, &desc, attr, engine, NULL);
+}
+
+/* Windows as those of convolutions. */
+static inline dnnl_status_t
+sosie_pool_pd(dnnl_engine_t engine, dnnl_alg_kind_t kind, sosie_md src,
+              sosie_md dst, const dnnl_dims_t kernel,
+              const struct sosie_conv_window *w, dnnl_primitive_attr_t attr,
+              dnnl_primitive_desc_t *out)
+{
+    dnnl_pooling_desc_t desc;
+    dnnl_status_t st = dnnl_pooling_forward_desc_init(
+        &desc, dnnl_forward_inference, kind, src, dst, w->strides, kernel,
+        w->pads_begin, w->pads_end);
+    return st ? st : dnnl_primitive_desc_create(out, &desc, attr, engine, NULL);
+}
+
+/* bias may be NULL. */
+static inline dnnl_status_t sosie_matmul_pd(dnnl_engine_t engine, sosie_md src,
+                                            sosie_md weights, sosie_md bias,
+                                            sosie_md dst,
+                                            dnnl_primitive_attr_t attr,
+                                            dnnl_primitive_desc_t *out)
+{
+    dnnl_matmul_desc_t desc;
+    dnnl_status_t st = dnnl_matmul_desc_init(&desc, src, weights, bias, dst);
+    return st ? st : dnnl_primitive_desc_create(out, &desc, attr, engine, NULL);
+}
+
+/* Over the last dimension. */
+static inline dnnl_status_t sosie_layer_norm_pd(dnnl_engine_t engine,
+                                                sosie_md md, float epsilon,
+                                                dnnl_primitive_attr_t attr,
+                                                dnnl_primitive_desc_t *out)
+{
+    dnnl_layer_normalization_desc_t desc;
+    dnnl_status_t st = dnnl_layer_normalization_forward_desc_init(
+        &desc, dnnl_forward_inference, md, NULL, epsilon,
+        dnnl_use_scale | dnnl_use_shift);
+    return st ? st : dnnl_primitive_desc_create(out, &desc, attr, engine, NULL);
+}
+
+static inline dnnl_status_t sosie_concat_pd(dnnl_engine_t engine, sosie_md dst,
+                                            int n, int axis,
+                                            const dnnl_memory_desc_t *parts,
+                                            dnnl_primitive_attr_t attr,
+                                            dnnl_primitive_desc_t *out)
+{
+    return dnnl_concat_primitive_desc_create(out, dst, n, axis, parts, attr,
+                                             engine);
 }
 
 /* With given mean, variance, scale and shift. */

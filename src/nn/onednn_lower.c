@@ -9,7 +9,9 @@
  *
  * What oneDNN does not have runs in plain C, between two reorders. */
 #include "nn/int8.h"
+
 #include "nn/onednn.h"
+#include <string.h>
 
 /* A value as it stands in memory. */
 struct tensor {
@@ -323,47 +325,183 @@ static enum sosie_status lower_unary(struct lowering *lo,
     return st ? st : emit(lo, lo->pd, args, 2, err);
 }
 
-static enum sosie_status lower_clip(struct lowering *lo,
-                                    const struct sosie_node *node,
-                                    struct sosie_error *err)
+/* A function of one number as oneDNN names it, which may be followed by a clip
+ * to 0..1. */
+struct function {
+    dnnl_alg_kind_t kind;
+    float a, b;
+    bool is_clipped;
+};
+
+static bool find_function(enum sosie_op op, struct sosie_act act,
+                          struct function *f)
 {
-    struct tensor in;
-    dnnl_status_t dnn;
-    enum sosie_status st = as_it_is(lo, node->inputs[0], &in, err);
-    if (st)
-        return st;
-    if (node->op == SOSIE_OP_RELU)
-        dnn = sosie_relu_pd(lo->engine, in.md, lo->attr, &lo->pd);
-    else
-        dnn = sosie_clip_pd(lo->engine, in.md, node->act.a, node->act.b,
-                            lo->attr, &lo->pd);
-    return dnn ? without_pd(lo, node, dnn, err)
-               : lower_unary(lo, node, in, in.md, err);
+    *f = (struct function){dnnl_eltwise_relu, act.a, act.b, false};
+    switch ((int)op) {
+    case SOSIE_OP_RELU:
+    case SOSIE_OP_LEAKY_RELU:
+        f->a = op == SOSIE_OP_RELU ? 0.0F : act.a;
+        return true;
+    case SOSIE_OP_CLIP:
+        f->kind = dnnl_eltwise_clip;
+        return true;
+    case SOSIE_OP_ELU:
+        f->kind = dnnl_eltwise_elu;
+        return true;
+    case SOSIE_OP_EXP:
+        f->kind = dnnl_eltwise_exp;
+        return true;
+    case SOSIE_OP_GELU:
+        f->kind = act.a > 0.0F ? dnnl_eltwise_gelu_tanh : dnnl_eltwise_gelu_erf;
+        return true;
+    case SOSIE_OP_HARD_SIGMOID:
+        f->kind = dnnl_eltwise_linear;
+        f->is_clipped = true;
+        return true;
+    case SOSIE_OP_HARD_SWISH:
+        f->kind = dnnl_eltwise_hardswish;
+        return true;
+    case SOSIE_OP_SIGMOID:
+        f->kind = dnnl_eltwise_logistic;
+        return true;
+    case SOSIE_OP_SQRT:
+        f->kind = dnnl_eltwise_sqrt;
+        return true;
+    case SOSIE_OP_SWISH:
+        f->kind = dnnl_eltwise_swish;
+        f->a = 1.0F;
+        return true;
+    case SOSIE_OP_TANH:
+        f->kind = dnnl_eltwise_tanh;
+        return true;
+    default:
+        return false;
+    }
 }
 
-static enum sosie_status lower_pool(struct lowering *lo,
-                                    const struct sosie_node *node,
-                                    struct sosie_error *err)
+static dnnl_status_t post_function(dnnl_post_ops_t posts,
+                                   const struct sosie_post *post)
 {
-    const struct sosie_shape *shape = shape_of(lo, node->inputs[0]);
-    dnnl_dims_t kernel = {(int64_t)shape->dims[2], (int64_t)shape->dims[3]};
+    struct function f;
+    dnnl_status_t dnn = dnnl_unimplemented;
+    if (find_function(post->op, post->act, &f))
+        dnn = dnnl_post_ops_append_eltwise(posts, 1.0F, f.kind, f.a, f.b);
+    if (!dnn && f.is_clipped)
+        dnn = sosie_post_clip(posts, 0.0F, 1.0F);
+    return dnn;
+}
+
+/* lo->conv_attr: as lo->attr, with a clip to 0..1. */
+static dnnl_status_t clip_attr(struct lowering *lo)
+{
+    dnnl_status_t dnn = dnnl_primitive_attr_clone(&lo->conv_attr, lo->attr);
+    if (!dnn)
+        dnn = dnnl_post_ops_create(&lo->posts);
+    if (!dnn)
+        dnn = sosie_post_clip(lo->posts, 0.0F, 1.0F);
+    return dnn ? dnn
+               : dnnl_primitive_attr_set_post_ops(lo->conv_attr, lo->posts);
+}
+
+static enum sosie_status lower_act(struct lowering *lo,
+                                   const struct sosie_node *node,
+                                   struct sosie_error *err)
+{
+    struct function f;
     struct tensor in;
-    sosie_md md;
-    dnnl_status_t dnn;
+    dnnl_status_t dnn = dnnl_success;
     enum sosie_status st;
-    if (shape->rank != 4)
+    if (!find_function(node->op, node->act, &f))
         return lower_plain(lo, node, err);
     st = as_it_is(lo, node->inputs[0], &in, err);
     if (st)
         return st;
+    if (f.is_clipped)
+        dnn = clip_attr(lo);
+    if (!dnn)
+        dnn =
+            sosie_eltwise_pd(lo->engine, f.kind, in.md, f.a, f.b,
+                             f.is_clipped ? lo->conv_attr : lo->attr, &lo->pd);
+    return dnn ? without_pd(lo, node, dnn, err)
+               : lower_unary(lo, node, in, in.md, err);
+}
+
+static bool is_reference(const struct lowering *lo)
+{
+    return !strncmp(sosie_pd_implementation(lo->pd), "ref", 3);
+}
+
+/* A pool whose output takes the layout of its input. */
+static enum sosie_status
+lower_window(struct lowering *lo, const struct sosie_node *node,
+             dnnl_alg_kind_t kind, const dnnl_dims_t kernel,
+             const struct sosie_conv_window *window, struct sosie_error *err)
+{
+    struct tensor in;
+    sosie_md md;
+    dnnl_status_t dnn;
+    enum sosie_status st = as_it_is(lo, node->inputs[0], &in, err);
+    if (st)
+        return st;
     dnn = any_md(lo->arena, shape_of(lo, node->output), &md);
     if (!dnn)
-        dnn = sosie_average_pool_pd(lo->engine, in.md, md, kernel, lo->attr,
-                                    &lo->pd);
+        dnn = sosie_pool_pd(lo->engine, kind, in.md, md, kernel, window,
+                            lo->attr, &lo->pd);
+    if (!dnn && is_reference(lo))
+        dnn = dnnl_unimplemented;
     if (!dnn)
         dnn = sosie_pd_md(lo->arena, lo->pd, dnnl_query_dst_md, &md);
     return dnn ? without_pd(lo, node, dnn, err)
                : lower_unary(lo, node, in, md, err);
+}
+
+static enum sosie_status lower_global_pool(struct lowering *lo,
+                                           const struct sosie_node *node,
+                                           struct sosie_error *err)
+{
+    const struct sosie_shape *shape = shape_of(lo, node->inputs[0]);
+    struct sosie_conv_window window = {{0}};
+    dnnl_dims_t kernel;
+    if (shape->rank != 4)
+        return lower_plain(lo, node, err);
+    for (size_t i = 0; i < 2; i++)
+        kernel[i] = window.strides[i] = (int64_t)shape->dims[2 + i];
+    return lower_window(lo, node,
+                        node->op == SOSIE_OP_GLOBAL_MAX_POOL
+                            ? dnnl_pooling_max
+                            : dnnl_pooling_avg_exclude_padding,
+                        kernel, &window, err);
+}
+
+/* What an output beyond the padding needs is added to it. */
+static enum sosie_status lower_pool(struct lowering *lo,
+                                    const struct sosie_node *node,
+                                    struct sosie_error *err)
+{
+    const struct sosie_shape *in = shape_of(lo, node->inputs[0]);
+    const struct sosie_shape *out = shape_of(lo, node->output);
+    const struct sosie_window *w = &node->pool.window;
+    struct sosie_conv_window window = {{0}};
+    dnnl_dims_t kernel;
+    bool is_max = node->op == SOSIE_OP_MAX_POOL;
+    for (size_t i = 0; i < 2; i++) {
+        size_t reach = (out->dims[2 + i] - 1) * w->strides[i] + w->kernel[i];
+        size_t have = in->dims[2 + i] + w->pads[i];
+        kernel[i] = (int64_t)w->kernel[i];
+        window.strides[i] = (int64_t)w->strides[i];
+        window.pads_begin[i] = (int64_t)w->pads[i];
+        window.pads_end[i] = (int64_t)(reach > have ? reach - have : 0);
+        if (w->dilations[i] != 1 ||
+            (node->pool.counts_padding &&
+             (size_t)window.pads_end[i] > w->pads[i + 2]))
+            return lower_plain(lo, node, err);
+    }
+    return lower_window(lo, node,
+                        is_max ? dnnl_pooling_max
+                        : node->pool.counts_padding
+                            ? dnnl_pooling_avg_include_padding
+                            : dnnl_pooling_avg_exclude_padding,
+                        kernel, &window, err);
 }
 
 static enum sosie_status lower_softmax(struct lowering *lo,
@@ -419,38 +557,79 @@ static enum sosie_status lower_batch_norm(struct lowering *lo,
 
 /* oneDNN repeats only its second operand. If the first has the sum's shape,
  * and the second fewer dimensions, that one gets leading ones. */
-static enum sosie_status lower_add(struct lowering *lo,
-                                   const struct sosie_node *node,
-                                   struct sosie_error *err)
+static bool find_binary(enum sosie_op op, dnnl_alg_kind_t *kind)
 {
-    const struct sosie_shape *shape = shape_of(lo, node->output), *small;
+    switch ((int)op) {
+    case SOSIE_OP_ADD:
+        *kind = dnnl_binary_add;
+        return true;
+    case SOSIE_OP_SUB:
+        *kind = dnnl_binary_sub;
+        return true;
+    case SOSIE_OP_MUL:
+        *kind = dnnl_binary_mul;
+        return true;
+    case SOSIE_OP_DIV:
+        *kind = dnnl_binary_div;
+        return true;
+    case SOSIE_OP_MAX:
+        *kind = dnnl_binary_max;
+        return true;
+    case SOSIE_OP_MIN:
+        *kind = dnnl_binary_min;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The second of two inputs, for a result that stands as `like`: in that layout
+ * if it is as large, otherwise row-major with as many dimensions. */
+static enum sosie_status second_input(struct lowering *lo, sosie_value_id id,
+                                      const struct sosie_shape *shape,
+                                      sosie_md like, struct tensor *b,
+                                      struct sosie_error *err)
+{
+    const struct sosie_shape *small = shape_of(lo, id);
+    struct sosie_shape wide = {shape->rank, {0}};
+    enum sosie_status st;
+    dnnl_status_t dnn;
+    if (sosie_shape_equal(small, shape))
+        return in_layout(lo, id, like, b, err);
+    for (size_t i = 0; i < wide.rank; i++)
+        wide.dims[i] = i + small->rank < wide.rank
+                           ? 1
+                           : small->dims[i + small->rank - wide.rank];
+    st = in_plain(lo, id, b, err);
+    dnn = plain_md(lo->arena, &wide, &b->md);
+    if (!st && dnn)
+        return sosie_onednn_fail(err, dnn, "a tensor's layout");
+    return st;
+}
+
+static enum sosie_status lower_binary(struct lowering *lo,
+                                      const struct sosie_node *node,
+                                      struct sosie_error *err)
+{
+    const struct sosie_shape *shape = shape_of(lo, node->output);
     bool swap = !sosie_shape_equal(shape_of(lo, node->inputs[0]), shape);
     sosie_value_id first = node->inputs[swap], second = node->inputs[!swap];
-    struct sosie_shape wide = {shape->rank, {0}};
     struct tensor a, b, *out = &lo->tensors[node->output];
+    dnnl_alg_kind_t kind;
     enum sosie_status st;
-    dnnl_status_t dnn = dnnl_success;
+    dnnl_status_t dnn;
 
-    small = shape_of(lo, second);
-    if (!sosie_shape_equal(shape_of(lo, first), shape))
+    if (!find_binary(node->op, &kind) ||
+        !sosie_shape_equal(shape_of(lo, first), shape) ||
+        (swap && (node->op == SOSIE_OP_SUB || node->op == SOSIE_OP_DIV)))
         return lower_plain(lo, node, err);
     st = as_it_is(lo, first, &a, err);
+    if (!st)
+        st = second_input(lo, second, shape, a.md, &b, err);
     if (st)
         return st;
-    if (sosie_shape_equal(small, shape)) {
-        st = in_layout(lo, second, a.md, &b, err);
-    } else {
-        for (size_t i = 0; i < wide.rank; i++)
-            wide.dims[i] = i + small->rank < wide.rank
-                               ? 1
-                               : small->dims[i + small->rank - wide.rank];
-        st = in_plain(lo, second, &b, err);
-        dnn = plain_md(lo->arena, &wide, &b.md);
-    }
-    if (st)
-        return st;
-    if (!dnn)
-        dnn = sosie_add_pd(lo->engine, a.md, b.md, a.md, lo->attr, &lo->pd);
+    dnn =
+        sosie_binary_pd(lo->engine, kind, a.md, b.md, a.md, lo->attr, &lo->pd);
     if (dnn)
         return without_pd(lo, node, dnn, err);
     st = new_tensor(lo, a.md, out, err);
@@ -527,47 +706,192 @@ static enum sosie_status lower_gemm(struct lowering *lo,
     return st;
 }
 
-/* ---- Conv ---------------------------------------------------------------- */
+/* ---- MatMul -------------------------------------------------------------- */
 
-/* A function of one number, as oneDNN names it. */
-static dnnl_status_t post_function(dnnl_post_ops_t posts,
-                                   const struct sosie_post *post)
+/* A tensor's shape with as many dimensions as `rank`, 1s in front. */
+static struct sosie_shape widened(const struct sosie_shape *shape, size_t rank)
 {
-    float a = post->act.a, b = post->act.b;
-    dnnl_alg_kind_t kind = dnnl_eltwise_relu;
-    switch ((int)post->op) {
-    case SOSIE_OP_CLIP:
-        kind = dnnl_eltwise_clip;
-        break;
-    case SOSIE_OP_ELU:
-        kind = dnnl_eltwise_elu;
-        break;
-    case SOSIE_OP_GELU:
-        kind = a > 0.0F ? dnnl_eltwise_gelu_tanh : dnnl_eltwise_gelu_erf;
-        break;
-    case SOSIE_OP_HARD_SWISH:
-        kind = dnnl_eltwise_hardswish;
-        break;
-    case SOSIE_OP_SIGMOID:
-        kind = dnnl_eltwise_logistic;
-        break;
-    case SOSIE_OP_SWISH:
-        kind = dnnl_eltwise_swish;
-        a = 1.0F;
-        break;
-    case SOSIE_OP_TANH:
-        kind = dnnl_eltwise_tanh;
-        break;
-    case SOSIE_OP_HARD_SIGMOID:
-        if (dnnl_post_ops_append_eltwise(posts, 1.0F, dnnl_eltwise_linear, a,
-                                         b))
-            return dnnl_unimplemented;
-        return sosie_post_clip(posts, 0.0F, 1.0F);
-    default:
-        break; /* Relu, LeakyRelu */
-    }
-    return dnnl_post_ops_append_eltwise(posts, 1.0F, kind, a, b);
+    struct sosie_shape wide = {rank, {0}};
+    for (size_t i = 0; i < rank; i++)
+        wide.dims[i] =
+            i + shape->rank < rank ? 1 : shape->dims[i + shape->rank - rank];
+    return wide;
 }
+
+/* Rows times a constant matrix: the rows of all batches are one matrix. */
+static enum sosie_status lower_matmul_constant(struct lowering *lo,
+                                               const struct sosie_node *node,
+                                               struct sosie_error *err)
+{
+    const struct sosie_shape *b = shape_of(lo, node->inputs[1]);
+    const struct sosie_shape *shape = shape_of(lo, node->output);
+    struct sosie_shape rows = {2, {0, b->dims[0]}}, result = {2, {0}};
+    dnnl_dims_t dims = {(int64_t)b->dims[1], (int64_t)b->dims[0]};
+    dnnl_dims_t strides = {1, (int64_t)b->dims[1]};
+    struct tensor x, w, *out = &lo->tensors[node->output];
+    sosie_md given, any, dst, plain;
+    enum sosie_status st = in_plain(lo, node->inputs[0], &x, err);
+    dnnl_status_t dnn;
+    if (st)
+        return st;
+    rows.dims[0] = result.dims[0] = sosie_shape_count(shape) / b->dims[1];
+    result.dims[1] = b->dims[1];
+    if ((dnn = plain_md(lo->arena, &rows, &x.md)) ||
+        (dnn = plain_md(lo->arena, &result, &dst)) ||
+        (dnn = plain_md(lo->arena, shape, &plain)) ||
+        (dnn = sosie_md_strided(lo->arena, 2, dims, strides, &given)) ||
+        (dnn = sosie_md_any(lo->arena, 2, dims, &any)) ||
+        (dnn = sosie_inner_product_pd(lo->engine, x.md, any, NULL, dst,
+                                      lo->attr, &lo->pd)) ||
+        (dnn = sosie_pd_md(lo->arena, lo->pd, dnnl_query_weights_md, &any)))
+        return without_pd(lo, node, dnn, err);
+    st = packed(lo, node->inputs[1], given, any, &w, err);
+    if (!st)
+        st = new_tensor(lo, dst, out, err);
+    if (!st) {
+        struct arg args[] = {
+            {DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, w}, {DNNL_ARG_DST, *out}};
+        st = emit(lo, lo->pd, args, 3, err);
+    }
+    out->md = plain;
+    return st;
+}
+
+static enum sosie_status lower_matmul(struct lowering *lo,
+                                      const struct sosie_node *node,
+                                      struct sosie_error *err)
+{
+    const struct sosie_shape *shape = shape_of(lo, node->output);
+    const struct sosie_value *b = &lo->net->graph.values[node->inputs[1]];
+    struct sosie_shape wide[2];
+    struct tensor in[2], *out = &lo->tensors[node->output];
+    sosie_md dst;
+    enum sosie_status st = SOSIE_OK;
+    dnnl_status_t dnn;
+    if (shape_of(lo, node->inputs[0])->rank < 2 || b->shape.rank < 2)
+        return lower_plain(lo, node, err);
+    if (b->data && b->shape.rank == 2)
+        return lower_matmul_constant(lo, node, err);
+    dnn = plain_md(lo->arena, shape, &dst);
+    for (size_t k = 0; k < 2 && !st && !dnn; k++) {
+        st = in_plain(lo, node->inputs[k], &in[k], err);
+        wide[k] = widened(shape_of(lo, node->inputs[k]), shape->rank);
+        dnn = plain_md(lo->arena, &wide[k], &in[k].md);
+    }
+    if (st)
+        return st;
+    if (!dnn)
+        dnn = sosie_matmul_pd(lo->engine, in[0].md, in[1].md, NULL, dst,
+                              lo->attr, &lo->pd);
+    if (dnn)
+        return without_pd(lo, node, dnn, err);
+    st = new_tensor(lo, dst, out, err);
+    if (!st) {
+        struct arg args[] = {{DNNL_ARG_SRC, in[0]},
+                             {DNNL_ARG_WEIGHTS, in[1]},
+                             {DNNL_ARG_DST, *out}};
+        st = emit(lo, lo->pd, args, 3, err);
+    }
+    return st;
+}
+
+/* ---- LayerNormalization, Transpose, Concat ------------------------------- */
+
+static enum sosie_status lower_layer_norm(struct lowering *lo,
+                                          const struct sosie_node *node,
+                                          struct sosie_error *err)
+{
+    static const int ids[] = {DNNL_ARG_SRC, DNNL_ARG_SCALE, DNNL_ARG_SHIFT};
+    const struct sosie_shape *shape = shape_of(lo, node->output);
+    struct tensor *out = &lo->tensors[node->output];
+    struct arg args[4];
+    enum sosie_status st = SOSIE_OK;
+    dnnl_status_t dnn;
+    if (node->n_inputs < 3 || shape->rank < 2 ||
+        (size_t)node->layer_norm.axis + 1 != shape->rank)
+        return lower_plain(lo, node, err);
+    for (size_t k = 0; k < 3 && !st; k++) {
+        if (k && (node->inputs[k] == SOSIE_NO_VALUE ||
+                  shape_of(lo, node->inputs[k])->rank != 1 ||
+                  shape_of(lo, node->inputs[k])->dims[0] !=
+                      shape->dims[shape->rank - 1]))
+            return lower_plain(lo, node, err);
+        args[k].id = ids[k];
+        st = in_plain(lo, node->inputs[k], &args[k].tensor, err);
+    }
+    if (st)
+        return st;
+    dnn = sosie_layer_norm_pd(lo->engine, args[0].tensor.md,
+                              node->layer_norm.epsilon, lo->attr, &lo->pd);
+    if (dnn)
+        return without_pd(lo, node, dnn, err);
+    st = new_tensor(lo, args[0].tensor.md, out, err);
+    args[3] = (struct arg){DNNL_ARG_DST, *out};
+    return st ? st : emit(lo, lo->pd, args, 4, err);
+}
+
+/* The input, looked at with its dimensions in another order. */
+static enum sosie_status lower_transpose(struct lowering *lo,
+                                         const struct sosie_node *node,
+                                         struct sosie_error *err)
+{
+    const struct sosie_shape *shape = shape_of(lo, node->output);
+    dnnl_dims_t from_dims, from, dims, strides;
+    struct tensor in;
+    sosie_md md;
+    int rank;
+    enum sosie_status st = as_it_is(lo, node->inputs[0], &in, err);
+    dnnl_status_t dnn;
+    if (!st && !sosie_md_strides(in.md, &rank, from_dims, from)) {
+        st = in_plain(lo, node->inputs[0], &in, err);
+        if (!st && !sosie_md_strides(in.md, &rank, from_dims, from))
+            return lower_plain(lo, node, err);
+    }
+    if (st)
+        return st;
+    for (size_t d = 0; d < shape->rank; d++) {
+        dims[d] = (int64_t)shape->dims[d];
+        strides[d] = from[node->permutation[d]];
+    }
+    dnn = sosie_md_strided(lo->arena, rank, dims, strides, &md);
+    if (dnn)
+        return sosie_onednn_fail(err, dnn, "a tensor's layout");
+    lo->tensors[node->output] = (struct tensor){.buffer = in.buffer, .md = md};
+    return SOSIE_OK;
+}
+
+static enum sosie_status lower_concat(struct lowering *lo,
+                                      const struct sosie_node *node,
+                                      struct sosie_error *err)
+{
+    dnnl_memory_desc_t mds[SOSIE_MAX_INPUTS];
+    struct arg args[SOSIE_MAX_INPUTS + 1];
+    struct tensor *out = &lo->tensors[node->output];
+    sosie_md md;
+    enum sosie_status st = SOSIE_OK;
+    dnnl_status_t dnn;
+    for (size_t k = 0; k < node->n_inputs && !st; k++) {
+        args[k].id = DNNL_ARG_MULTIPLE_SRC + (int)k;
+        st = as_it_is(lo, node->inputs[k], &args[k].tensor, err);
+        if (!st)
+            mds[k] = *args[k].tensor.md;
+    }
+    if (st)
+        return st;
+    dnn = any_md(lo->arena, shape_of(lo, node->output), &md);
+    if (!dnn)
+        dnn = sosie_concat_pd(lo->engine, md, (int)node->n_inputs,
+                              (int)node->axis, mds, lo->attr, &lo->pd);
+    if (!dnn)
+        dnn = sosie_pd_md(lo->arena, lo->pd, dnnl_query_dst_md, &md);
+    if (dnn)
+        return without_pd(lo, node, dnn, err);
+    st = new_tensor(lo, md, out, err);
+    args[node->n_inputs] = (struct arg){DNNL_ARG_DST, *out};
+    return st ? st : emit(lo, lo->pd, args, node->n_inputs + 1, err);
+}
+
+/* ---- Conv ---------------------------------------------------------------- */
 
 /* Fills lo->conv_attr from the node's post-ops. */
 static dnnl_status_t conv_posts(struct lowering *lo,
@@ -762,24 +1086,36 @@ static enum sosie_status lower_node(struct lowering *lo,
                                     struct sosie_error *err)
 {
     static lower_op *const ops[SOSIE_N_OPS] = {
-        [SOSIE_OP_ADD] = lower_add,
+        [SOSIE_OP_ADD] = lower_binary,
+        [SOSIE_OP_AVERAGE_POOL] = lower_pool,
         [SOSIE_OP_BATCH_NORM] = lower_batch_norm,
-        [SOSIE_OP_CLIP] = lower_clip,
+        [SOSIE_OP_CONCAT] = lower_concat,
         [SOSIE_OP_CONV] = lower_conv,
+        [SOSIE_OP_DIV] = lower_binary,
         [SOSIE_OP_FLATTEN] = lower_view,
         [SOSIE_OP_GEMM] = lower_gemm,
-        [SOSIE_OP_GLOBAL_AVERAGE_POOL] = lower_pool,
+        [SOSIE_OP_GLOBAL_AVERAGE_POOL] = lower_global_pool,
+        [SOSIE_OP_GLOBAL_MAX_POOL] = lower_global_pool,
         [SOSIE_OP_IDENTITY] = lower_view,
-        [SOSIE_OP_RELU] = lower_clip,
+        [SOSIE_OP_LAYER_NORM] = lower_layer_norm,
+        [SOSIE_OP_MATMUL] = lower_matmul,
+        [SOSIE_OP_MAX] = lower_binary,
+        [SOSIE_OP_MAX_POOL] = lower_pool,
+        [SOSIE_OP_MIN] = lower_binary,
+        [SOSIE_OP_MUL] = lower_binary,
         [SOSIE_OP_RESHAPE] = lower_view,
         [SOSIE_OP_SOFTMAX] = lower_softmax,
+        [SOSIE_OP_SUB] = lower_binary,
+        [SOSIE_OP_TRANSPOSE] = lower_transpose,
     };
     const struct sosie_node *node = &lo->net->graph.nodes[lo->node];
     enum sosie_status st;
     if (sosie_int8_node(&lo->net->graph, node))
         st = sosie_int8_lower(lo->int8, lo->node, err);
     else
-        st = (ops[node->op] ? ops[node->op] : lower_plain)(lo, node, err);
+        st = (ops[node->op]               ? ops[node->op]
+              : sosie_op_is_act(node->op) ? lower_act
+                                          : lower_plain)(lo, node, err);
     if (st)
         sosie_error_prefix(err, "node '%.80s' (%s)", node->name,
                            sosie_op_name(node->op));
