@@ -607,6 +607,42 @@ static enum sosie_status second_input(struct lowering *lo, sosie_value_id id,
     return st;
 }
 
+/* True for arithmetic with one constant number: alpha * x + beta. */
+static bool is_line(const struct lowering *lo, const struct sosie_node *node,
+                    bool swap, float *alpha, float *beta)
+{
+    const struct sosie_value *c = &lo->net->graph.values[node->inputs[!swap]];
+    float v;
+    if (!c->data || c->dtype != SOSIE_F32 ||
+        sosie_shape_count(&c->shape) != 1 ||
+        !sosie_shape_equal(shape_of(lo, node->inputs[swap]),
+                           shape_of(lo, node->output)))
+        return false;
+    v = *(const float *)c->data;
+    *alpha = node->op == SOSIE_OP_MUL   ? v
+             : node->op == SOSIE_OP_DIV ? 1.0F / v
+                                        : 1.0F;
+    *beta = node->op == SOSIE_OP_ADD ? v : node->op == SOSIE_OP_SUB ? -v : 0.0F;
+    return node->op == SOSIE_OP_MUL || node->op == SOSIE_OP_ADD ||
+           (!swap && (node->op == SOSIE_OP_SUB || node->op == SOSIE_OP_DIV));
+}
+
+static enum sosie_status lower_line(struct lowering *lo,
+                                    const struct sosie_node *node,
+                                    sosie_value_id x, float alpha, float beta,
+                                    struct sosie_error *err)
+{
+    struct tensor in;
+    enum sosie_status st = as_it_is(lo, x, &in, err);
+    dnnl_status_t dnn;
+    if (st)
+        return st;
+    dnn = sosie_eltwise_pd(lo->engine, dnnl_eltwise_linear, in.md, alpha, beta,
+                           lo->attr, &lo->pd);
+    return dnn ? without_pd(lo, node, dnn, err)
+               : lower_unary(lo, node, in, in.md, err);
+}
+
 static enum sosie_status lower_binary(struct lowering *lo,
                                       const struct sosie_node *node,
                                       struct sosie_error *err)
@@ -616,9 +652,12 @@ static enum sosie_status lower_binary(struct lowering *lo,
     sosie_value_id first = node->inputs[swap], second = node->inputs[!swap];
     struct tensor a, b, *out = &lo->tensors[node->output];
     dnnl_alg_kind_t kind;
+    float alpha, beta;
     enum sosie_status st;
     dnnl_status_t dnn;
 
+    if (is_line(lo, node, swap, &alpha, &beta))
+        return lower_line(lo, node, first, alpha, beta, err);
     if (!find_binary(node->op, &kind) ||
         !sosie_shape_equal(shape_of(lo, first), shape) ||
         (swap && (node->op == SOSIE_OP_SUB || node->op == SOSIE_OP_DIV)))

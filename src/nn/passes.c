@@ -402,12 +402,20 @@ static bool is_post(enum sosie_op op)
            op != SOSIE_OP_SQRT;
 }
 
+/* A function before a sum and another after it is more than oneDNN 2.6 does
+ * reliably: ResNet-50's blocks came out wrong. */
+static bool takes_function(const struct sosie_node *conv)
+{
+    return conv->n_posts < 2 && !(conv->n_posts == 1 && has_residual(conv) &&
+                                  conv->posts[0].op != SOSIE_OP_ADD);
+}
+
 static bool fold_activation(const struct sosie_graph *graph,
                             struct sosie_links *links, struct sosie_node *node)
 {
     struct sosie_node *conv =
         sosie_lone(graph, links, node->inputs[0], SOSIE_OP_CONV);
-    if (!conv || conv->n_posts == SOSIE_MAX_POSTS)
+    if (!conv || !takes_function(conv))
         return false;
     conv->posts[conv->n_posts++] = (struct sosie_post){node->op, node->act};
     sosie_take_over(graph, links, conv, node);
@@ -450,7 +458,7 @@ static bool fold_sum(struct sosie_graph *graph, struct sosie_links *links,
         sosie_lone(graph, links, add->inputs[side], SOSIE_OP_CONV);
     sosie_value_id residual = add->inputs[!side];
 
-    if (!conv || has_residual(conv) || conv->n_posts ||
+    if (!conv || has_residual(conv) || conv->n_posts > 1 ||
         !sosie_shape_equal(&graph->values[residual].shape,
                            &graph->values[conv->output].shape) ||
         !may_overwrite(graph, links, residual, conv))

@@ -52,21 +52,38 @@ void sosie_plain_concat(const struct sosie_graph *graph,
         }
 }
 
+/* Elements that follow one another in both: whole dimensions, and the part of
+ * the one before them. */
+static size_t run_length(const struct sosie_slice *slice,
+                         const struct sosie_shape *from)
+{
+    size_t n = 1;
+    for (size_t d = from->rank; d-- > 0;) {
+        if (slice->step[d] != 1 && slice->count[d] > 1)
+            return n;
+        n *= slice->count[d];
+        if (slice->count[d] != from->dims[d])
+            return n;
+    }
+    return n;
+}
+
 void sosie_plain_slice(const struct sosie_graph *graph,
                        const struct sosie_node *node, const float *const *in,
                        float *out)
 {
+    const struct sosie_shape *from = sosie_plain_input(graph, node, 0);
     const struct sosie_shape *shape = sosie_plain_output(graph, node);
     const struct sosie_slice *slice = &node->slice;
-    size_t strides[SOSIE_MAX_RANK];
-    dense_strides(sosie_plain_input(graph, node, 0), strides);
-    for (size_t i = 0; i < sosie_shape_count(shape); i++) {
+    size_t strides[SOSIE_MAX_RANK], run = run_length(slice, from);
+    dense_strides(from, strides);
+    for (size_t i = 0; i < sosie_shape_count(shape); i += run) {
         size_t rest = i, at = 0;
         for (size_t d = shape->rank; d-- > 0; rest /= shape->dims[d])
             at += (size_t)((int64_t)slice->start[d] +
                            (int64_t)(rest % shape->dims[d]) * slice->step[d]) *
                   strides[d];
-        out[i] = in[0][at];
+        memcpy(out + i, in[0] + at, run * sizeof(*out));
     }
 }
 
