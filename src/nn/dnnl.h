@@ -53,14 +53,29 @@ static inline dnnl_status_t sosie_md_strided(struct sosie_arena *arena,
     return st ? st : sosie_md_keep(arena, &md, out);
 }
 
-/* Floats of the given sizes in whatever layout the primitive likes best. */
+/* Numbers of the given sizes in whatever layout the primitive likes best. */
 static inline dnnl_status_t sosie_md_any(struct sosie_arena *arena, int rank,
-                                         const dnnl_dims_t dims, sosie_md *out)
+                                         const dnnl_dims_t dims,
+                                         dnnl_data_type_t type, sosie_md *out)
 {
     dnnl_memory_desc_t md;
-    dnnl_status_t st = dnnl_memory_desc_init_by_tag(&md, rank, dims, dnnl_f32,
+    dnnl_status_t st = dnnl_memory_desc_init_by_tag(&md, rank, dims, type,
                                                     dnnl_format_tag_any);
     return st ? st : sosie_md_keep(arena, &md, out);
+}
+
+static inline dnnl_data_type_t sosie_md_type(sosie_md md)
+{
+    return md->data_type;
+}
+
+/* The same places for elements of another type; strided layouts only. */
+static inline dnnl_status_t sosie_md_as(struct sosie_arena *arena, sosie_md md,
+                                        dnnl_data_type_t type, sosie_md *out)
+{
+    dnnl_memory_desc_t as = *md;
+    as.data_type = type;
+    return sosie_md_keep(arena, &as, out);
 }
 
 static inline size_t sosie_md_size(sosie_md md)

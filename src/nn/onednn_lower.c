@@ -31,6 +31,7 @@ struct lowering {
     dnnl_engine_t engine;
     struct tensor *tensors;     /* of each value */
     dnnl_primitive_attr_t attr; /* scratchpad from the caller, no post-ops */
+    dnnl_data_type_t type;      /* of what convolutions and products multiply */
     struct sosie_int8 *int8;
     /* of the node at work; released after it */
     size_t node;
@@ -70,11 +71,12 @@ static dnnl_status_t plain_md(struct sosie_arena *arena,
 }
 
 static dnnl_status_t any_md(struct sosie_arena *arena,
-                            const struct sosie_shape *shape, sosie_md *md)
+                            const struct sosie_shape *shape,
+                            dnnl_data_type_t type, sosie_md *md)
 {
     dnnl_dims_t dims;
     int rank = dims_of(shape, dims);
-    return sosie_md_any(arena, rank, dims, md);
+    return sosie_md_any(arena, rank, dims, type, md);
 }
 
 /* True if the elements stand in the same places: strides along dimensions of
@@ -86,6 +88,8 @@ static bool same_places(sosie_md a, sosie_md b)
 
     if (sosie_md_equal(a, b))
         return true;
+    if (sosie_md_type(a) != sosie_md_type(b))
+        return false;
     if (!sosie_md_strides(a, &a_rank, a_dims, a_strides) ||
         !sosie_md_strides(b, &b_rank, b_dims, b_strides) || a_rank != b_rank)
         return false;
@@ -111,6 +115,34 @@ static enum sosie_status new_tensor(struct lowering *lo, sosie_md md,
     tensor->md = md;
     return sosie_net_add_buffer(lo->net, sosie_md_size(md), SOSIE_NO_VALUE,
                                 NULL, &tensor->buffer, err);
+}
+
+/* Whole numbers become floats, for ops in plain C. */
+static enum sosie_status fill_floats(const void *packing, const void *data,
+                                     void *memory, struct sosie_error *err)
+{
+    struct sosie_value value = *(const struct sosie_value *)packing;
+    (void)err;
+    value.data = data;
+    sosie_plain_floats(&value, memory);
+    return SOSIE_OK;
+}
+
+static enum sosie_status packed_floats(struct lowering *lo, sosie_value_id id,
+                                       sosie_md md, struct tensor *tensor,
+                                       struct sosie_error *err)
+{
+    struct sosie_value *kept = sosie_arena_alloc(lo->arena, 1, sizeof(*kept));
+    enum sosie_status st;
+    if (!kept)
+        return sosie_fail(err, SOSIE_NO_MEMORY, "the network's weights");
+    *kept = lo->net->graph.values[id];
+    tensor->md = md;
+    st = sosie_net_add_buffer(lo->net, sosie_md_size(md), id, kept,
+                              &tensor->buffer, err);
+    if (!st)
+        lo->net->buffers[tensor->buffer].fill = fill_floats;
+    return st;
 }
 
 /* A constant, whose elements stand as `from` says, packed as `to` says. */
@@ -220,8 +252,11 @@ static enum sosie_status in_layout(struct lowering *lo, sosie_value_id id,
     if (value->data) {
         sosie_md plain;
         dnnl_status_t dnn = plain_md(lo->arena, &value->shape, &plain);
-        return dnn ? sosie_onednn_fail(err, dnn, "a constant's layout")
-                   : packed(lo, id, plain, md, tensor, err);
+        if (dnn)
+            return sosie_onednn_fail(err, dnn, "a constant's layout");
+        return value->dtype == SOSIE_F32
+                   ? packed(lo, id, plain, md, tensor, err)
+                   : packed_floats(lo, id, md, tensor, err);
     }
     stays = same_places(lo->tensors[id].md, md) || adopt_layout(lo, id, md);
     lo->tensors[id].is_read = true;
@@ -238,6 +273,20 @@ static enum sosie_status in_plain(struct lowering *lo, sosie_value_id id,
 {
     sosie_md md;
     dnnl_status_t dnn = plain_md(lo->arena, shape_of(lo, id), &md);
+    return dnn ? sosie_onednn_fail(err, dnn, "a tensor's layout")
+               : in_layout(lo, id, md, tensor, err);
+}
+
+/* The same as numbers of a type. */
+static enum sosie_status in_plain_as(struct lowering *lo, sosie_value_id id,
+                                     dnnl_data_type_t type,
+                                     struct tensor *tensor,
+                                     struct sosie_error *err)
+{
+    sosie_md md;
+    dnnl_status_t dnn = plain_md(lo->arena, shape_of(lo, id), &md);
+    if (!dnn)
+        dnn = sosie_md_as(lo->arena, md, type, &md);
     return dnn ? sosie_onednn_fail(err, dnn, "a tensor's layout")
                : in_layout(lo, id, md, tensor, err);
 }
@@ -443,7 +492,8 @@ lower_window(struct lowering *lo, const struct sosie_node *node,
     enum sosie_status st = as_it_is(lo, node->inputs[0], &in, err);
     if (st)
         return st;
-    dnn = any_md(lo->arena, shape_of(lo, node->output), &md);
+    dnn = any_md(lo->arena, shape_of(lo, node->output), sosie_md_type(in.md),
+                 &md);
     if (!dnn)
         dnn = sosie_pool_pd(lo->engine, kind, in.md, md, kernel, window,
                             lo->attr, &lo->pd);
@@ -714,7 +764,7 @@ static enum sosie_status lower_gemm(struct lowering *lo,
 
     if (!is_inner_product(graph, node))
         return lower_plain(lo, node, err);
-    st = in_plain(lo, node->inputs[SOSIE_GEMM_A], &x, err);
+    st = in_plain_as(lo, node->inputs[SOSIE_GEMM_A], lo->type, &x, err);
     if (!st && has_bias)
         st = in_plain(lo, node->inputs[SOSIE_GEMM_C], &bias, err);
     if (st)
@@ -722,7 +772,7 @@ static enum sosie_status lower_gemm(struct lowering *lo,
     dnn = sosie_md_strided(lo->arena, 2, dims,
                            node->gemm.trans_b ? as_given : transposed, &given);
     if (!dnn)
-        dnn = sosie_md_any(lo->arena, 2, dims, &any);
+        dnn = sosie_md_any(lo->arena, 2, dims, lo->type, &any);
     if (!dnn)
         dnn = plain_md(lo->arena, shape, &dst);
     if (!dnn)
@@ -769,17 +819,18 @@ static enum sosie_status lower_matmul_constant(struct lowering *lo,
     dnnl_dims_t strides = {1, (int64_t)b->dims[1]};
     struct tensor x, w, *out = &lo->tensors[node->output];
     sosie_md given, any, dst, plain;
-    enum sosie_status st = in_plain(lo, node->inputs[0], &x, err);
+    enum sosie_status st = in_plain_as(lo, node->inputs[0], lo->type, &x, err);
     dnnl_status_t dnn;
     if (st)
         return st;
     rows.dims[0] = result.dims[0] = sosie_shape_count(shape) / b->dims[1];
     result.dims[1] = b->dims[1];
     if ((dnn = plain_md(lo->arena, &rows, &x.md)) ||
+        (dnn = sosie_md_as(lo->arena, x.md, lo->type, &x.md)) ||
         (dnn = plain_md(lo->arena, &result, &dst)) ||
         (dnn = plain_md(lo->arena, shape, &plain)) ||
         (dnn = sosie_md_strided(lo->arena, 2, dims, strides, &given)) ||
-        (dnn = sosie_md_any(lo->arena, 2, dims, &any)) ||
+        (dnn = sosie_md_any(lo->arena, 2, dims, lo->type, &any)) ||
         (dnn = sosie_inner_product_pd(lo->engine, x.md, any, NULL, dst,
                                       lo->attr, &lo->pd)) ||
         (dnn = sosie_pd_md(lo->arena, lo->pd, dnnl_query_weights_md, &any)))
@@ -893,6 +944,8 @@ static enum sosie_status lower_transpose(struct lowering *lo,
         strides[d] = from[node->permutation[d]];
     }
     dnn = sosie_md_strided(lo->arena, rank, dims, strides, &md);
+    if (!dnn)
+        dnn = sosie_md_as(lo->arena, md, sosie_md_type(in.md), &md);
     if (dnn)
         return sosie_onednn_fail(err, dnn, "a tensor's layout");
     lo->tensors[node->output] = (struct tensor){.buffer = in.buffer, .md = md};
@@ -917,7 +970,8 @@ static enum sosie_status lower_concat(struct lowering *lo,
     }
     if (st)
         return st;
-    dnn = any_md(lo->arena, shape_of(lo, node->output), &md);
+    dnn = any_md(lo->arena, shape_of(lo, node->output),
+                 sosie_md_type(args[0].tensor.md), &md);
     if (!dnn)
         dnn = sosie_concat_pd(lo->engine, md, (int)node->n_inputs,
                               (int)node->axis, mds, lo->attr, &lo->pd);
@@ -993,9 +1047,9 @@ static dnnl_status_t choose_conv(struct lowering *lo,
         dims[rank++] = (int64_t)w->dims[i];
     dims[rank - 4] /= group;
     if ((dnn = dense_md(lo->arena, rank, dims, &layouts->given)) ||
-        (dnn = sosie_md_any(lo->arena, rank, dims, &weights)) ||
-        (dnn = any_md(lo->arena, x, &src)) ||
-        (dnn = any_md(lo->arena, shape_of(lo, node->output), &dst)) ||
+        (dnn = sosie_md_any(lo->arena, rank, dims, lo->type, &weights)) ||
+        (dnn = any_md(lo->arena, x, lo->type, &src)) ||
+        (dnn = any_md(lo->arena, shape_of(lo, node->output), lo->type, &dst)) ||
         (dnn = conv_posts(lo, node)) ||
         (dnn = sosie_conv_pd(lo->engine, src, weights, bias, dst, window,
                              lo->conv_attr, &lo->pd)))
@@ -1090,7 +1144,9 @@ static enum sosie_status int8_in(void *data, sosie_value_id id,
             break;
         }
     st = as_it_is(lo, id, &tensor, err);
-    if (!st && !sosie_md_strides(tensor.md, &rank, dims, md_strides)) {
+    if (!st && (!sosie_md_strides(tensor.md, &rank, dims, md_strides) ||
+                (shape->rank != 4 && shape->rank &&
+                 md_strides[shape->rank - 1] != 1))) {
         st = in_plain(lo, id, &tensor, err);
         if (!st)
             (void)sosie_md_strides(tensor.md, &rank, dims, md_strides);
@@ -1149,7 +1205,8 @@ static enum sosie_status lower_node(struct lowering *lo,
     };
     const struct sosie_node *node = &lo->net->graph.nodes[lo->node];
     enum sosie_status st;
-    if (sosie_int8_node(&lo->net->graph, node))
+    if (lo->net->options.precision == SOSIE_PRECISION_INT8 &&
+        sosie_int8_node(&lo->net->graph, node))
         st = sosie_int8_lower(lo->int8, lo->node, err);
     else
         st = (ops[node->op]               ? ops[node->op]
@@ -1209,8 +1266,12 @@ enum sosie_status sosie_onednn_lower(struct sosie_net *net,
                                      struct sosie_error *err)
 {
     const struct sosie_onednn *backend = net->backend;
-    struct lowering lo = {
-        .net = net, .arena = &net->graph.arena, .engine = backend->engine};
+    struct lowering lo = {.net = net,
+                          .arena = &net->graph.arena,
+                          .engine = backend->engine,
+                          .type = net->options.precision == SOSIE_PRECISION_BF16
+                                      ? dnnl_bf16
+                                      : dnnl_f32};
     enum sosie_status st = SOSIE_OK;
     dnnl_status_t dnn = dnnl_out_of_memory;
 
