@@ -20,7 +20,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_DAMAGED = 3 };
 typedef int cli_command(int argc, char **argv);
 cli_command cli_index, cli_search, cli_serve, cli_check, cli_model;
 /* Of `sosie model`. */
-cli_command cli_model_info, cli_model_run;
+cli_command cli_model_info, cli_model_quantize, cli_model_run;
 
 /* Prints "sosie: <message>" and gives the exit code of its status. */
 int cli_fail(const struct sosie_error *err);

@@ -17,6 +17,8 @@ static const struct {
      "goes"},
     {"run", cli_model_run, "FILE --input X.npy --output Y.npy",
      "run it on raw tensors"},
+    {"quantize", cli_model_quantize, "MODEL PHOTOS... -o OUT.onnx",
+     "write it in 8 bits, and measure the loss"},
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(*commands) };
 

@@ -18,7 +18,8 @@ static const struct {
      "print the items that look alike"},
     {"serve", cli_serve, "CATALOG", "answer over HTTP, with a page"},
     {"check", cli_check, "CATALOG", "verify everything that is stored"},
-    {"model", cli_model, "info|run FILE", "look at a network, or run it"},
+    {"model", cli_model, "info|quantize|run",
+     "look at a network, make it faster, run it"},
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(*commands) };
 

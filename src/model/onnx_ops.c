@@ -104,36 +104,38 @@ enum sosie_status sosie_onnx_finish_constant(struct sosie_onnx_source *source,
 struct op {
     const char *name;
     size_t min_inputs, max_inputs;
+    size_t max_outputs; /* in the format; ours is the first, or all of ANY */
     const char *attributes; /* those that are known, separated by spaces */
     sosie_onnx_reader *read;
     enum sosie_op op; /* with a reader */
     sosie_onnx_builder *build;
-    bool has_outputs; /* more than the first may be used */
 };
 
+#define NODE_OF(name, min, max, outputs, attributes, how, op)                  \
+    {                                                                          \
+        name, min, max, outputs, attributes, sosie_onnx_##how, SOSIE_OP_##op,  \
+            NULL                                                               \
+    }
+#define BUILD_OF(name, min, max, outputs, attributes, how)                     \
+    {                                                                          \
+        name, min, max, outputs, attributes, NULL, SOSIE_N_OPS,                \
+            sosie_onnx_##how                                                   \
+    }
 #define NODE(name, min, max, attributes, how, op)                              \
-    {                                                                          \
-        name, min, max, attributes, sosie_onnx_##how, SOSIE_OP_##op, NULL,     \
-            false                                                              \
-    }
+    NODE_OF(name, min, max, 1, attributes, how, op)
 #define BUILD(name, min, max, attributes, how)                                 \
-    {                                                                          \
-        name, min, max, attributes, NULL, SOSIE_N_OPS, sosie_onnx_##how, false \
-    }
-#define PARTS(name, min, max, attributes, how)                                 \
-    {                                                                          \
-        name, min, max, attributes, NULL, SOSIE_N_OPS, sosie_onnx_##how, true  \
-    }
+    BUILD_OF(name, min, max, 1, attributes, how)
 #define WINDOW "auto_pad dilations kernel_shape pads strides"
 #define REDUCE "axes keepdims noop_with_empty_axes"
 enum { ANY = SOSIE_MAX_INPUTS };
 
 static const struct op ops[] = {
+    BUILD("Abs", 1, 1, "", abs),
     NODE("Add", 2, 2, "", plain_op, ADD),
     NODE("AveragePool", 1, 1, WINDOW " ceil_mode count_include_pad",
          average_pool, AVERAGE_POOL),
-    NODE("BatchNormalization", 5, 5, "epsilon momentum spatial training_mode",
-         batch_norm, BATCH_NORM),
+    NODE_OF("BatchNormalization", 5, 5, 5,
+            "epsilon momentum spatial training_mode", batch_norm, BATCH_NORM),
     BUILD("Cast", 1, 1, "to saturate", cast),
     BUILD("Ceil", 1, 1, "", ceil),
     NODE("Clip", 1, 3, "max min", clip, CLIP),
@@ -144,7 +146,7 @@ static const struct op ops[] = {
     BUILD("DepthToSpace", 1, 1, "blocksize mode", depth_to_space),
     NODE("DequantizeLinear", 2, 3, "axis block_size", dequantize, DEQUANTIZE),
     NODE("Div", 2, 2, "", plain_op, DIV),
-    NODE("Dropout", 1, 3, "ratio seed", dropout, IDENTITY),
+    NODE_OF("Dropout", 1, 3, 2, "ratio seed", dropout, IDENTITY),
     NODE("Elu", 1, 1, "alpha", alpha, ELU),
     BUILD("Equal", 2, 2, "", equal),
     NODE("Erf", 1, 1, "", plain_op, ERF),
@@ -160,16 +162,17 @@ static const struct op ops[] = {
     NODE("HardSigmoid", 1, 1, "alpha beta", hard_sigmoid, HARD_SIGMOID),
     NODE("HardSwish", 1, 1, "", plain_op, HARD_SWISH),
     NODE("Identity", 1, 1, "", plain_op, IDENTITY),
-    NODE("LayerNormalization", 2, 3, "axis epsilon stash_type", layer_norm,
-         LAYER_NORM),
+    NODE_OF("LayerNormalization", 2, 3, 3, "axis epsilon stash_type",
+            layer_norm, LAYER_NORM),
     NODE("LeakyRelu", 1, 1, "alpha", alpha, LEAKY_RELU),
     NODE("LpNormalization", 1, 1, "axis p", lp_norm, LP_NORM),
     NODE("MatMul", 2, 2, "", plain_op, MATMUL),
     BUILD("Max", 1, ANY, "", max),
-    NODE("MaxPool", 1, 1, WINDOW " ceil_mode storage_order", max_pool,
-         MAX_POOL),
+    NODE_OF("MaxPool", 1, 1, 2, WINDOW " ceil_mode storage_order", max_pool,
+            MAX_POOL),
     BUILD("Min", 1, ANY, "", min),
     NODE("Mul", 2, 2, "", plain_op, MUL),
+    BUILD("Neg", 1, 1, "", neg),
     NODE("PRelu", 2, 2, "", plain_op, PRELU),
     NODE("Pad", 1, 4, "mode pads value", pad, PAD),
     NODE("Pow", 2, 2, "", pow, POW),
@@ -196,7 +199,7 @@ static const struct op ops[] = {
     NODE("Slice", 1, 5, "axes ends starts", slice, SLICE),
     NODE("Softmax", 1, 1, "axis", softmax, SOFTMAX),
     BUILD("SpaceToDepth", 1, 1, "blocksize", space_to_depth),
-    PARTS("Split", 1, 2, "axis num_outputs split", split),
+    BUILD_OF("Split", 1, 2, ANY, "axis num_outputs split", split),
     NODE("Sqrt", 1, 1, "", plain_op, SQRT),
     NODE("Squeeze", 1, 2, "axes", squeeze, RESHAPE),
     NODE("Sub", 2, 2, "", plain_op, SUB),
@@ -293,14 +296,18 @@ static enum sosie_status check_inputs(const struct op *op,
                       source->n_inputs, given, op->min_inputs, op->max_inputs);
 }
 
-/* The first output, or several of an op that makes several. */
 static enum sosie_status check_outputs(const struct op *op,
                                        const struct sosie_onnx_source *source,
                                        struct sosie_error *err)
 {
-    if (source->n_outputs && (op->has_outputs || *output_name(source, 0)))
+    bool has_first = source->n_outputs && *output_name(source, 0);
+    if (source->n_outputs <= op->max_outputs &&
+        (has_first || (source->n_outputs && op->max_outputs == ANY)))
         return SOSIE_OK;
-    return sosie_fail(err, SOSIE_BAD_INPUT, "it has no output");
+    return sosie_fail(err, SOSIE_BAD_INPUT, "%zu outputs%s; expected 1 to %zu",
+                      source->n_outputs,
+                      has_first ? "" : ", the first not given",
+                      op->max_outputs);
 }
 
 enum sosie_status sosie_onnx_read_op(struct sosie_onnx_source *source,

@@ -130,6 +130,24 @@ static enum sosie_status round_as_opset_10(struct sosie_resize *resize,
     return SOSIE_OK;
 }
 
+/* Where scale * size is no whole number, some take the corner of the result
+ * that is there and some the one that would be. */
+static enum sosie_status check_corners(const struct sosie_resize *resize,
+                                       const struct sosie_shape *in,
+                                       struct sosie_error *err)
+{
+    for (size_t d = 0; d < in->rank; d++)
+        if (fabs((double)in->dims[d] * (double)resize->scales[d] -
+                 (double)resize->sizes[d]) > 1e-3)
+            return sosie_fail(err, SOSIE_REFUSED,
+                              "align_corners is supported for sizes that are "
+                              "whole: not for dimension %zu of %s, scaled by "
+                              "%g",
+                              d, sosie_shape_text(in).text,
+                              (double)resize->scales[d]);
+    return SOSIE_OK;
+}
+
 /* Inputs: X, scales (opset 10); X, region, scales, sizes (since 11). The region
  * is only for a mode that is refused. */
 enum sosie_status sosie_onnx_resize(struct sosie_onnx_source *source,
@@ -164,6 +182,8 @@ enum sosie_status sosie_onnx_resize(struct sosie_onnx_source *source,
                   : from_sizes(sizes.values, axes, n, in, resize, err);
     if (!st && source->opset < 11)
         st = round_as_opset_10(resize, in->rank, err);
+    if (!st && resize->coordinates == SOSIE_RESIZE_ALIGN_CORNERS)
+        st = check_corners(resize, in, err);
     node->n_inputs = 1;
     return st;
 }

@@ -117,37 +117,70 @@ enum sosie_status sosie_onnx_where(struct sosie_onnx_source *source,
     return sosie_onnx_finish_constant(source, &value, err);
 }
 
-/* Floor and Ceil; whole numbers are theirs already. */
-static enum sosie_status rounded(struct sosie_onnx_source *source,
-                                 float (*function)(float),
+/* A function of one number; `of_whole` NULL: of floats only. */
+static enum sosie_status of_each(struct sosie_onnx_source *source,
+                                 float (*of_float)(float),
+                                 int64_t (*of_whole)(int64_t),
                                  struct sosie_error *err)
 {
     const struct sosie_value *in = sosie_onnx_input(source, 0);
-    struct sosie_value value = {.dtype = SOSIE_F32, .shape = in->shape};
+    struct sosie_value value = {.dtype = in->dtype, .shape = in->shape};
     void *room;
     enum sosie_status st = need_constants(source, err);
-    if (!st && in->dtype != SOSIE_F32)
+    if (!st && in->dtype != SOSIE_F32 && !of_whole)
         return sosie_fail(err, SOSIE_BAD_INPUT,
                           "input '%.80s' holds whole numbers", in->name);
     if (!st)
         st = sosie_onnx_room(source->store, &value, &room, err);
     if (st)
         return st;
-    for (size_t i = 0; i < sosie_shape_count(&value.shape); i++)
-        ((float *)room)[i] = function(((const float *)in->data)[i]);
+    for (size_t i = 0; i < sosie_shape_count(&value.shape); i++) {
+        if (in->dtype == SOSIE_F32)
+            ((float *)room)[i] = of_float(((const float *)in->data)[i]);
+        else
+            ((int64_t *)room)[i] = of_whole(((const int64_t *)in->data)[i]);
+    }
     return sosie_onnx_finish_constant(source, &value, err);
+}
+
+/* The lowest number has no opposite and stays. */
+static int64_t opposite(int64_t x)
+{
+    return x == INT64_MIN ? x : -x;
+}
+
+static int64_t absolute(int64_t x)
+{
+    return x < 0 ? opposite(x) : x;
+}
+
+static float opposite_float(float x)
+{
+    return -x;
+}
+
+enum sosie_status sosie_onnx_abs(struct sosie_onnx_source *source,
+                                 struct sosie_error *err)
+{
+    return of_each(source, fabsf, absolute, err);
+}
+
+enum sosie_status sosie_onnx_neg(struct sosie_onnx_source *source,
+                                 struct sosie_error *err)
+{
+    return of_each(source, opposite_float, opposite, err);
 }
 
 enum sosie_status sosie_onnx_floor(struct sosie_onnx_source *source,
                                    struct sosie_error *err)
 {
-    return rounded(source, floorf, err);
+    return of_each(source, floorf, NULL, err);
 }
 
 enum sosie_status sosie_onnx_ceil(struct sosie_onnx_source *source,
                                   struct sosie_error *err)
 {
-    return rounded(source, ceilf, err);
+    return of_each(source, ceilf, NULL, err);
 }
 
 /* ---- reductions ---------------------------------------------------------- */

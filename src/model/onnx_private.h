@@ -250,9 +250,9 @@ sosie_onnx_builder sosie_onnx_cast, sosie_onnx_constant,
     sosie_onnx_size;
 
 /* onnx_ops_whole.c: ops that are there for constants only */
-sosie_onnx_builder sosie_onnx_ceil, sosie_onnx_equal, sosie_onnx_floor,
-    sosie_onnx_reduce_max, sosie_onnx_reduce_min, sosie_onnx_reduce_prod,
-    sosie_onnx_where;
+sosie_onnx_builder sosie_onnx_abs, sosie_onnx_neg, sosie_onnx_ceil,
+    sosie_onnx_equal, sosie_onnx_floor, sosie_onnx_reduce_max,
+    sosie_onnx_reduce_min, sosie_onnx_reduce_prod, sosie_onnx_where;
 
 /* onnx_ops_quantise.c */
 sosie_onnx_reader sosie_onnx_dequantize, sosie_onnx_quantize;

@@ -1,6 +1,6 @@
 /* onnx_write.h: a graph -> the bytes of an ONNX file.
  *
- * Opset 21, weights inside the file. The batch, dimension 0 of the inputs, is
+ * Opset 20, weights inside the file. The batch, dimension 0 of the inputs, is
  * written open ("N") where the network runs with any: shapes inside are then
  * written relative to it. Swish is written as x * Sigmoid(x). */
 #ifndef SOSIE_MODEL_ONNX_WRITE_H

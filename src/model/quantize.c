@@ -5,30 +5,30 @@
  * numbers each time. */
 #include "model/quantize_private.h"
 
+#include "model/network.h"
 #include "model/onnx.pb-c.h"
 #include "model/onnx_write.h"
-#include "nn/net.h"
 
 #include <string.h>
 
 struct sosie_quantize_options sosie_quantize_options_defaults(void)
 {
-    return (struct sosie_quantize_options){.method = SOSIE_RANGE_MSE,
+    return (struct sosie_quantize_options){.method = SOSIE_RANGE_PERCENTILE,
                                            .equalise = true,
                                            .correct_biases = true,
                                            .n_threads = 1};
 }
 
 struct task {
-    const void *bytes;
-    size_t size;
+    const char *path;
     const struct sosie_quantize_options *options;
-    struct sosie_onnx onnx; /* as it is quantised */
+    struct sosie_network network; /* as it is quantised */
     struct sosie_input input;
     struct sosie_qphotos photos;
+    size_t n_values; /* of the network as it was read; equalising adds some */
     struct sosie_qplan plan;
-    struct sosie_qstats *stats;     /* of the plan's values */
-    const float *const *factors;    /* NULL: not equalised */
+    struct sosie_qstats *stats;  /* of the plan's values */
+    const float *const *factors; /* NULL: not equalised */
     struct sosie_graph quantised;
 };
 
@@ -47,18 +47,45 @@ static enum sosie_status pick_outputs(struct sosie_onnx *onnx,
     return SOSIE_OK;
 }
 
-static enum sosie_status read_graph(const struct task *task,
-                                    struct sosie_onnx *onnx,
+static enum sosie_status read_graph(const char *path,
+                                    struct sosie_network *network,
                                     struct sosie_error *err)
 {
-    enum sosie_status st = sosie_onnx_read(task->bytes, task->size, NULL, onnx, err);
-    if (!st && sosie_graph_is_quantized(&onnx->graph))
+    static const struct sosie_net_options options = {
+        .ops = &sosie_ops_onednn, .precision = SOSIE_PRECISION_F32};
+    enum sosie_status st = sosie_network_read(path, &options, network, err);
+    if (st)
+        return st;
+    if (sosie_graph_is_quantized(&network->onnx.graph))
         st = sosie_fail(err, SOSIE_REFUSED,
                         "the network is quantised already; the one it was "
                         "made from, in float32, is needed");
     if (!st)
-        st = pick_outputs(onnx, err);
-    return st ? st : sosie_graph_simplify(&onnx->graph, err);
+        st = pick_outputs(&network->onnx, err);
+    if (!st)
+        st = sosie_graph_simplify(&network->onnx.graph, err);
+    if (st)
+        sosie_error_prefix(err, "%s", path);
+    return st;
+}
+
+/* The same again: its values must be those of the plan. */
+static enum sosie_status read_again(const struct task *task,
+                                    struct sosie_network *network,
+                                    struct sosie_error *err)
+{
+    const struct sosie_graph *first = &task->network.onnx.graph;
+    enum sosie_status st = read_graph(task->path, network, err);
+    if (st)
+        return st;
+    if (memcmp(&network->digest, &task->network.digest,
+               sizeof(network->digest)) != 0 ||
+        network->onnx.graph.n_nodes != first->n_nodes ||
+        network->onnx.graph.n_values != task->n_values)
+        return sosie_fail(err, SOSIE_CONFLICT,
+                          "%s: the file changed while it was quantised",
+                          task->path);
+    return SOSIE_OK;
 }
 
 /* ---- calibration --------------------------------------------------------- */
@@ -66,14 +93,15 @@ static enum sosie_status read_graph(const struct task *task,
 static enum sosie_status collect(struct task *task, bool histograms,
                                  struct sosie_error *err)
 {
-    struct sosie_onnx onnx = {0};
-    enum sosie_status st = read_graph(task, &onnx, err);
+    struct sosie_network network = {0};
+    struct sosie_graph *graph = &network.onnx.graph;
+    enum sosie_status st = read_again(task, &network, err);
     if (!st && task->factors)
-        st = sosie_q_apply_factors(&onnx.graph, task->factors, err);
+        st = sosie_q_apply_factors(graph, task->factors, err);
     if (!st)
-        st = sosie_qstats_collect(&task->plan, &onnx.graph, &task->photos,
-                                  histograms, task->options, task->stats, err);
-    sosie_onnx_release(&onnx);
+        st = sosie_qstats_collect(&task->plan, graph, &task->photos, histograms,
+                                  task->options, task->stats, err);
+    sosie_network_release(&network);
     return st;
 }
 
@@ -90,7 +118,8 @@ static enum sosie_status calibrate(struct task *task,
         st = sosie_q_equalise(&task->plan, task->stats, &task->factors,
                               &report->n_equalised, err);
     if (!st && task->factors)
-        st = sosie_q_apply_factors(&task->onnx.graph, task->factors, err);
+        st = sosie_q_apply_factors(&task->network.onnx.graph, task->factors,
+                                   err);
     for (size_t i = 0; i < task->plan.n_values && !st; i++)
         sosie_qstats_span(&task->stats[i]);
     return st ? st : collect(task, true, err);
@@ -106,8 +135,7 @@ static enum sosie_status find_scales(struct task *task,
     struct sosie_qplan *plan = &task->plan;
     const struct sosie_qstats **members =
         sosie_arena_alloc(&plan->arena, plan->n_values, sizeof(*members));
-    *scales =
-        sosie_arena_alloc(&plan->arena, plan->n_values, sizeof(**scales));
+    *scales = sosie_arena_alloc(&plan->arena, plan->n_values, sizeof(**scales));
     if (!members || !*scales)
         return sosie_fail(err, SOSIE_NO_MEMORY, "scales");
     for (size_t i = 0; i < plan->n_values; i++) {
@@ -132,9 +160,9 @@ static enum sosie_status find_scales(struct task *task,
 static enum sosie_status write_file(struct task *task, unsigned char **out,
                                     size_t *out_size, struct sosie_error *err)
 {
-    const struct Onnx__ModelProto *message = task->onnx.message;
+    const struct Onnx__ModelProto *message = task->network.onnx.message;
     struct sosie_arena *arena = &task->plan.arena;
-    size_t n_outputs = task->onnx.n_outputs;
+    size_t n_outputs = task->network.onnx.n_outputs;
     size_t n_metadata = message->n_metadata_props;
     struct sosie_onnx_output *outputs =
         sosie_arena_alloc(arena, n_outputs, sizeof(*outputs));
@@ -147,8 +175,8 @@ static enum sosie_status write_file(struct task *task, unsigned char **out,
     if (!outputs || !metadata)
         return sosie_fail(err, SOSIE_NO_MEMORY, "the file's names");
     for (size_t i = 0; i < n_outputs; i++)
-        outputs[i] = (struct sosie_onnx_output){task->onnx.outputs[i].name,
-                                                task->quantised.outputs[i]};
+        outputs[i] = (struct sosie_onnx_output){
+            task->network.onnx.outputs[i].name, task->quantised.outputs[i]};
     for (size_t i = 0; i < n_metadata; i++) {
         const Onnx__StringStringEntryProto *entry = message->metadata_props[i];
         metadata[i].key = entry->key ? entry->key : "";
@@ -178,21 +206,23 @@ static enum sosie_status check_photos(size_t n, struct sosie_error *err)
                       SOSIE_QUANTIZE_MIN_PHOTOS);
 }
 
-enum sosie_status sosie_model_quantize(const void *bytes, size_t size,
-                                 const uint8_t *const *rgb, size_t n,
-                                 const struct sosie_quantize_options *options,
-                                 unsigned char **out, size_t *out_size,
-                                 struct sosie_quantize_report *report,
-                                 struct sosie_error *err)
+enum sosie_status
+sosie_model_quantize(const char *path, const uint8_t *const *rgb, size_t n,
+                     const struct sosie_quantize_options *options,
+                     unsigned char **out, size_t *out_size,
+                     struct sosie_quantize_report *report,
+                     struct sosie_error *err)
 {
-    struct task task = {.bytes = bytes, .size = size, .options = options};
+    struct task task = {.path = path, .options = options};
+    struct sosie_onnx *onnx = &task.network.onnx;
     struct sosie_quantize_report made = {0};
     struct sosie_qscale *scales = NULL;
     enum sosie_status st = check_photos(n, err);
-    if (st || (st = read_graph(&task, &task.onnx, err)) ||
-        (st = sosie_input_read(&task.onnx, &task.input, err)) ||
-        (st = sosie_qplan_make(&task.onnx.graph, &task.plan, err)))
+    if (st || (st = read_graph(path, &task.network, err)) ||
+        (st = sosie_input_read(onnx, &task.input, err)) ||
+        (st = sosie_qplan_make(&onnx->graph, &task.plan, err)))
         goto out;
+    task.n_values = onnx->graph.n_values;
     describe(&task.plan, &made);
     task.photos = (struct sosie_qphotos){
         .input = &task.input, .rgb = rgb, .n = n, .n_all = 2 * n};
@@ -207,6 +237,6 @@ enum sosie_status sosie_model_quantize(const void *bytes, size_t size,
 out:
     sosie_graph_release(&task.quantised);
     sosie_qplan_release(&task.plan);
-    sosie_onnx_release(&task.onnx);
+    sosie_network_release(&task.network);
     return st;
 }

@@ -107,12 +107,12 @@ static enum sosie_status check_finite(const struct sosie_qplan *plan, size_t i,
 }
 
 static enum sosie_status take(const struct sosie_qplan *plan, size_t i,
-                              const float *x, const struct sosie_qphotos *photos,
+                              const float *x,
+                              const struct sosie_qphotos *photos,
                               bool histograms, struct sosie_qstats *stats,
                               struct sosie_error *err)
 {
-    size_t n =
-        sosie_shape_count(&plan->graph->values[plan->values[i]].shape);
+    size_t n = sosie_shape_count(&plan->graph->values[plan->values[i]].shape);
     double per_channel = (double)n / (double)stats->n_channels;
     enum sosie_status st = check_finite(plan, i, x, n, err);
     if (st)
@@ -186,18 +186,17 @@ static enum sosie_status run_photo(struct calibration *c, const uint8_t *rgb,
     st = sosie_net_run_forward(c->run, UINT_MAX, err);
     for (size_t i = 0; i < plan->n_values && !st; i++) {
         bool is_input = plan->values[i] == plan->graph->inputs[0];
-        st = take(plan, i,
-                  is_input ? c->x : sosie_net_run_output(c->run, i), photos,
-                  histograms, &stats[i], err);
+        st = take(plan, i, is_input ? c->x : sosie_net_run_output(c->run, i),
+                  photos, histograms, &stats[i], err);
     }
     return st;
 }
 
-enum sosie_status sosie_qstats_collect(
-    const struct sosie_qplan *plan, struct sosie_graph *graph,
-    struct sosie_qphotos *photos, bool histograms,
-    const struct sosie_quantize_options *options, struct sosie_qstats *stats,
-    struct sosie_error *err)
+enum sosie_status
+sosie_qstats_collect(const struct sosie_qplan *plan, struct sosie_graph *graph,
+                     struct sosie_qphotos *photos, bool histograms,
+                     const struct sosie_quantize_options *options,
+                     struct sosie_qstats *stats, struct sosie_error *err)
 {
     struct calibration calibration = {.plan = plan};
     enum sosie_status st =

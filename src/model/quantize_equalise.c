@@ -59,8 +59,7 @@ static bool is_view_of_channels(const struct sosie_graph *graph,
     size_t channels = channels_of(graph, node->inputs[0]);
     return (node->op == SOSIE_OP_FLATTEN || node->op == SOSIE_OP_RESHAPE) &&
            channels == channels_of(graph, node->output) &&
-           channels ==
-               sosie_shape_count(&graph->values[node->output].shape);
+           channels == sosie_shape_count(&graph->values[node->output].shape);
 }
 
 /* f(a * x) = a * f(x) for a > 0, channel by channel. A Clip's upper bound does
@@ -201,7 +200,7 @@ static void spread_factors(struct streams *streams)
 }
 
 static void raise_ranges(const struct sosie_qplan *plan, float *const *factors,
-                  struct sosie_qstats *stats)
+                         struct sosie_qstats *stats)
 {
     for (size_t i = 0; i < plan->n_values; i++) {
         const float *f = factors[plan->values[i]];

@@ -219,9 +219,8 @@ static enum sosie_status quantise_weights(struct insertion *in,
                       &node->inputs[1], err);
     if (st || (!w.bias && (!in->correct_biases || old->op == SOSIE_OP_MATMUL)))
         return st;
-    value = (struct sosie_value){.dtype = SOSIE_I32,
-                                 .shape = {1, {w.n_channels}},
-                                 .data = w.biases};
+    value = (struct sosie_value){
+        .dtype = SOSIE_I32, .shape = {1, {w.n_channels}}, .data = w.biases};
     node->n_inputs = 3;
     if (node->op == SOSIE_OP_GEMM)
         node->gemm.beta = 1.0F;
@@ -265,8 +264,8 @@ static enum sosie_status copy_node(struct insertion *in, size_t index,
             continue;
         if (in->plain[id] == SOSIE_NO_VALUE)
             st = copy_constant(in, id, err);
-        node.inputs[k] = reads_pair(in, index, id) ? in->pair[id]
-                                                   : in->plain[id];
+        node.inputs[k] =
+            reads_pair(in, index, id) ? in->pair[id] : in->plain[id];
     }
     if (!st && has_weights)
         st = quantise_weights(in, old, &node, err);

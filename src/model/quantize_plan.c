@@ -55,9 +55,9 @@ static bool has_weights(const struct sosie_graph *graph,
         (node->gemm.trans_a || !is_one(node->gemm.alpha) ||
          (b && !is_one(node->gemm.beta))))
         return false;
-    return !b || (is_constant(b) && b->shape.rank == 1 &&
-                  b->shape.dims[0] ==
-                      w->shape.dims[sosie_q_weights_axis(node)]);
+    return !b ||
+           (is_constant(b) && b->shape.rank == 1 &&
+            b->shape.dims[0] == w->shape.dims[sosie_q_weights_axis(node)]);
 }
 
 /* A sum or product of two tensors of one shape; a product also with one number
@@ -146,8 +146,8 @@ static enum sosie_status make_tables(struct sosie_qplan *plan,
     plan->values = sosie_arena_alloc(arena, n, sizeof(*plan->values));
     plan->place = sosie_arena_alloc(arena, n, sizeof(*plan->place));
     if (!plan->roles || !plan->producer || !plan->n_uses || !plan->is_output ||
-        !plan->is_wanted || !plan->is_quantised || !plan->is_bytes || !plan->group ||
-        !plan->values || !plan->place)
+        !plan->is_wanted || !plan->is_quantised || !plan->is_bytes ||
+        !plan->group || !plan->values || !plan->place)
         return sosie_fail(err, SOSIE_NO_MEMORY, "a plan to quantise by");
     memset(plan->producer, 0xff, n * sizeof(*plan->producer));
     for (uint32_t i = 0; i < graph->n_nodes; i++) {
@@ -231,11 +231,10 @@ static void settle(struct sosie_qplan *plan)
     const struct sosie_graph *graph = plan->graph;
     for (size_t i = 0; i < graph->n_nodes; i++) {
         const struct sosie_node *node = &graph->nodes[i];
-        plan->is_bytes[node->output] =
-            plan->roles[i] == SOSIE_Q_WEIGHTS ||
-            plan->roles[i] == SOSIE_Q_BYTES ||
-            (plan->roles[i] == SOSIE_Q_FUSED &&
-             plan->is_bytes[node->inputs[0]]);
+        plan->is_bytes[node->output] = plan->roles[i] == SOSIE_Q_WEIGHTS ||
+                                       plan->roles[i] == SOSIE_Q_BYTES ||
+                                       (plan->roles[i] == SOSIE_Q_FUSED &&
+                                        plan->is_bytes[node->inputs[0]]);
     }
     for (size_t v = 0; v < graph->n_values; v++)
         plan->is_bytes[v] =

@@ -33,16 +33,16 @@ static double edge(const struct sums *sums, size_t bin)
 }
 
 /* Tensors that share a scale are counted together. */
-static void sum_up(const struct sosie_qstats *const *stats, size_t n,
-                   float low, float high, struct sums *sums)
+static void sum_up(const struct sosie_qstats *const *stats, size_t n, float low,
+                   float high, struct sums *sums)
 {
     uint64_t bins[SOSIE_Q_BINS] = {0};
     sums->low = (double)low;
     sums->width = ((double)high - (double)low) / SOSIE_Q_BINS;
     sums->n_zeros = 0.0;
     for (size_t i = 0; i < n; i++) {
-        double step = ((double)stats[i]->high - (double)stats[i]->low) /
-                      SOSIE_Q_BINS;
+        double step =
+            ((double)stats[i]->high - (double)stats[i]->low) / SOSIE_Q_BINS;
         sums->n_zeros += (double)stats[i]->n_zeros;
         for (size_t b = 0; b < SOSIE_Q_BINS; b++) {
             double x = (double)stats[i]->low + ((double)b + 0.5) * step;
@@ -89,8 +89,7 @@ static void least_squares(const struct sums *sums, double *low, double *high)
     for (size_t i = 0; i < N_TRIALS; i++) {
         size_t from = zero * i / N_TRIALS;
         for (size_t k = 0; k < N_TRIALS; k++) {
-            size_t to =
-                SOSIE_Q_BINS - (SOSIE_Q_BINS - zero) * k / N_TRIALS;
+            size_t to = SOSIE_Q_BINS - (SOSIE_Q_BINS - zero) * k / N_TRIALS;
             double error = error_of(sums, from, to);
             if (to > from && error < least) {
                 least = error;

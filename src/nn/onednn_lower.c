@@ -440,16 +440,22 @@ static dnnl_status_t post_function(dnnl_post_ops_t posts,
     return dnn;
 }
 
-/* lo->conv_attr: as lo->attr, with a clip to 0..1. */
-static dnnl_status_t clip_attr(struct lowering *lo)
+/* Clips the output of the node to 0..1, in place. */
+static enum sosie_status clip_output(struct lowering *lo,
+                                     const struct sosie_node *node,
+                                     struct sosie_error *err)
 {
-    dnnl_status_t dnn = dnnl_primitive_attr_clone(&lo->conv_attr, lo->attr);
-    if (!dnn)
-        dnn = dnnl_post_ops_create(&lo->posts);
-    if (!dnn)
-        dnn = sosie_post_clip(lo->posts, 0.0F, 1.0F);
-    return dnn ? dnn
-               : dnnl_primitive_attr_set_post_ops(lo->conv_attr, lo->posts);
+    struct tensor out = lo->tensors[node->output];
+    struct arg args[] = {{DNNL_ARG_SRC, out}, {DNNL_ARG_DST, out}};
+    dnnl_primitive_desc_t pd;
+    dnnl_status_t dnn = sosie_eltwise_pd(lo->engine, dnnl_eltwise_clip, out.md,
+                                         0.0F, 1.0F, lo->attr, &pd);
+    enum sosie_status st;
+    if (dnn)
+        return sosie_onednn_fail(err, dnn, "a clip");
+    st = emit(lo, pd, args, 2, err);
+    dnnl_primitive_desc_destroy(pd);
+    return st;
 }
 
 static enum sosie_status lower_act(struct lowering *lo,
@@ -458,21 +464,19 @@ static enum sosie_status lower_act(struct lowering *lo,
 {
     struct function f;
     struct tensor in;
-    dnnl_status_t dnn = dnnl_success;
+    dnnl_status_t dnn;
     enum sosie_status st;
     if (!find_function(node->op, node->act, &f))
         return lower_plain(lo, node, err);
     st = as_it_is(lo, node->inputs[0], &in, err);
     if (st)
         return st;
-    if (f.is_clipped)
-        dnn = clip_attr(lo);
-    if (!dnn)
-        dnn =
-            sosie_eltwise_pd(lo->engine, f.kind, in.md, f.a, f.b,
-                             f.is_clipped ? lo->conv_attr : lo->attr, &lo->pd);
-    return dnn ? without_pd(lo, node, dnn, err)
-               : lower_unary(lo, node, in, in.md, err);
+    dnn = sosie_eltwise_pd(lo->engine, f.kind, in.md, f.a, f.b, lo->attr,
+                           &lo->pd);
+    if (dnn)
+        return without_pd(lo, node, dnn, err);
+    st = lower_unary(lo, node, in, in.md, err);
+    return st || !f.is_clipped ? st : clip_output(lo, node, err);
 }
 
 static bool is_reference(const struct lowering *lo)

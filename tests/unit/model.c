@@ -117,11 +117,11 @@ static const struct {
     {"overflow", SOSIE_REFUSED, "has more than 268435456 elements"},
     {"negative_size", SOSIE_BAD_INPUT, "dimension 0 is -4"},
     {"seven_dimensions", SOSIE_REFUSED, "7 dimensions; at most 6"},
-    {"external_data", SOSIE_REFUSED, "its data is in another file"},
-    {"float16", SOSIE_REFUSED, "data type 10 is not supported"},
+    {"external_data", SOSIE_REFUSED, "only files in the model's own folder"},
+    {"complex", SOSIE_REFUSED, "data type 14 is not supported"},
     {"integer_weights", SOSIE_REFUSED, "input 'w' holds int64"},
     {"unknown_op", SOSIE_REFUSED,
-     "node 'r.node' (LSTM): this op is not supported; supported: Constant, "
+     "node 'r.node' (LSTM): this op is not supported; supported: Abs, "
      "Add"},
     {"unknown_domain", SOSIE_REFUSED, "ops of domain 'com.example'"},
     {"unknown_attribute", SOSIE_REFUSED,
@@ -144,7 +144,7 @@ static const struct {
     {"clip_bounds", SOSIE_BAD_INPUT, "min and max are inputs in opset 13"},
     {"batch_norm_training", SOSIE_REFUSED, "attribute 'training_mode' is 1"},
     {"batch_norm_size", SOSIE_BAD_INPUT, "input 'v' is 3; expected 4"},
-    {"two_outputs", SOSIE_REFUSED, "2 outputs; 1 is supported"},
+    {"two_outputs", SOSIE_BAD_INPUT, "2 outputs; expected 1"},
     {"reshape_size", SOSIE_BAD_INPUT, "1x4x1x1 cannot become 1x5"},
     {"reshape_two_rests", SOSIE_BAD_INPUT, "at most one -1"},
     {"gemm_size", SOSIE_BAD_INPUT, "A is 1x4 and B is 3x5"},

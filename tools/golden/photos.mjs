@@ -67,7 +67,7 @@ export const badModels = {
   negative_size: bad(w(tensor("w", [-4, 3, 3, 3], weights(108)))),
   seven_dimensions: bad(w(tensor("w", [1, 1, 1, 1, 1, 1, 1], weights(1)))),
   external_data: bad(w(external("w", [4, 3, 3, 3]))),
-  float16: bad(w(ofType("w", [4, 3, 3, 3], 10))),
+  complex: bad(w(ofType("w", [4, 3, 3, 3], 14))),
   integer_weights: bad(w(tensor("w", [4, 3, 3, 3], new BigInt64Array(108)))),
   unknown_op: bad(replace(1, node("LSTM", ["c"], "r"))),
   unknown_domain: bad(replace(1, node("Relu", ["c"], "r", {}, "com.example"))),
