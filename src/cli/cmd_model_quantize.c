@@ -25,11 +25,10 @@ static const char help[] =
     "  --measure N       others to measure with, at most (default 2000)\n"
     "  --method M        what a tensor's 256 numbers span: percentile (all but "
     "1 in\n"
-    "                    100,000 of what it held), mse (least squared error) "
-    "or\n"
-    "                    minmax (everything); default percentile\n"
-    "  --no-equalise     leave the channels of a tensor as far apart as they "
-    "are\n"
+    "                    100,000 of what it held), mse (least squared error), "
+    "minmax\n"
+    "                    (everything) or auto, the best of them (default)\n"
+    "  --no-equalise     don't try to bring channels of a tensor to one range\n"
     "  --labels LIST     what photos have in common: class, or fields of the "
     "feed\n"
     "                    (default class,color,gender)\n"
@@ -99,11 +98,11 @@ static json_t *precision_json(const struct sosie_quantisation_report *report)
 
 static void print_json(const struct sosie_quantisation_report *report)
 {
-    const struct sosie_quantize_report *network = &report->network;
+    const struct sosie_quantizer_info *network = &report->network;
     const struct sosie_agreement *agreement = &report->agreement;
     cli_print_json(json_pack(
         "{s:I,s:I,s:I,s:b,s:{s:I,s:I},s:{s:I,s:I,s:I,s:I},"
-        "s:{s:f,s:f,s:f},s:f,s:o,s:f}",
+        "s:s,s:{s:f,s:f,s:f},s:f,s:o,s:f}",
         "calibrated", (json_int_t)report->n_calibration, "measured",
         (json_int_t)report->n_measured, "bad", (json_int_t)report->n_bad,
         "held_out", report->held_out, "bytes", "before",
@@ -132,12 +131,13 @@ static void print_text(const char *out,
 {
     const struct sosie_agreement *agreement = &report->agreement;
     char a[32], b[32];
-    printf("%s: %.1f MB, was %.1f MB; %zu layers and %zu tensors in 8 bits, "
-           "%zu equalised; %.0f s\n",
+    printf("%s: %.1f MB, was %.1f MB; %zu layers and %zu tensors in 8 bits; "
+           "%.0f s\n",
            out, (double)report->size_after / 1e6,
            (double)report->size_before / 1e6, report->network.n_weights,
-           report->network.n_tensors, report->network.n_equalised,
-           report->seconds);
+           report->network.n_tensors, report->seconds);
+    printf("ranges        %s%s\n", sosie_range_method_name(report->method),
+           report->network.n_equalised ? ", channels equalised" : "");
     printf("calibrated on %s photos, measured with %s%s\n",
            cli_grouped(report->n_calibration, a),
            cli_grouped(report->n_measured, b),
@@ -170,17 +170,22 @@ static int run(const struct sosie_quantisation_options *options, bool json)
     return cli_finish_output();
 }
 
-static bool parse_method(const char *text, enum sosie_range_method *method)
+static bool parse_method(const char *text,
+                         struct sosie_quantisation_options *options)
 {
-    for (int m = 0; m < SOSIE_N_RANGE_METHODS; m++)
-        if (!strcmp(text,
-                    sosie_range_method_name((enum sosie_range_method)m))) {
-            *method = (enum sosie_range_method)m;
-            return true;
-        }
-    cli_usage(NAME, "--method is \"%s\", expected percentile, mse or minmax",
-              text);
-    return false;
+    bool good = !strcmp(text, "auto");
+    for (int m = 0; m < SOSIE_N_RANGE_METHODS; m++) {
+        bool is_named =
+            !strcmp(text, sosie_range_method_name((enum sosie_range_method)m));
+        options->methods[m] = is_named || !strcmp(text, "auto");
+        good = good || is_named;
+    }
+    if (!good)
+        cli_usage(NAME,
+                  "--method is \"%s\", expected auto, mse, percentile or "
+                  "minmax",
+                  text);
+    return good;
 }
 
 /* `text` is cut at its commas. */
@@ -240,7 +245,7 @@ static int parse(int argc, char **argv,
             options->out = optarg;
             break;
         case 'n':
-            good = parse_count("--photos", optarg, SOSIE_QUANTIZE_MIN_PHOTOS,
+            good = parse_count("--photos", optarg, SOSIE_QUANTIZER_MIN_PHOTOS,
                                10000, &options->n_calibration);
             break;
         case 'q':
@@ -248,10 +253,10 @@ static int parse(int argc, char **argv,
                                &options->n_measured);
             break;
         case 'm':
-            good = parse_method(optarg, &options->network.method);
+            good = parse_method(optarg, options);
             break;
         case 'e':
-            options->network.equalise = false;
+            options->may_equalise = false;
             break;
         case 'l':
             good = parse_labels(optarg, options);
@@ -285,7 +290,8 @@ int cli_model_quantize(int argc, char **argv)
         .n_calibration = 300,
         .n_measured = 2000,
         .n_workers = sosie_cpu_count(),
-        .network = sosie_quantize_options_defaults(),
+        .methods = {true, true, true},
+        .may_equalise = true,
         .labels = {"class", "color", "gender"},
         .n_labels = 3,
         .field = read_field,
@@ -306,6 +312,5 @@ int cli_model_quantize(int argc, char **argv)
     options.model = argv[optind];
     options.sources = (const char *const *)argv + optind + 1;
     options.n_sources = (size_t)(argc - optind - 1);
-    options.network.n_threads = (unsigned)options.n_workers;
     return run(&options, command.json);
 }

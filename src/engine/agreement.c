@@ -26,6 +26,19 @@ static void normalise(float *x, size_t n, size_t dim)
     }
 }
 
+double sosie_cosine_mean(const float *before, const float *after, size_t n,
+                         size_t dim)
+{
+    sosie_dot_f32 *dot = sosie_kernels()->dot_f32;
+    double sum = 0.0;
+    for (size_t i = 0; i < n; i++) {
+        const float *a = before + i * dim, *b = after + i * dim;
+        double lengths = sqrt((double)dot(a, a, dim) * (double)dot(b, b, dim));
+        sum += lengths > 0.0 ? (double)dot(a, b, dim) / lengths : 0.0;
+    }
+    return n ? sum / (double)n : 0.0;
+}
+
 /* ---- cosines ------------------------------------------------------------- */
 
 static int by_value(const void *a, const void *b)

@@ -39,4 +39,9 @@ sosie_agreement_measure(const struct sosie_agreement_photos *photos,
                         struct sosie_agreement *agreement,
                         struct sosie_error *err);
 
+/* The mean cosine between n pairs of embeddings, (n, dim) each, of any length.
+ */
+double sosie_cosine_mean(const float *before, const float *after, size_t n,
+                         size_t dim);
+
 #endif

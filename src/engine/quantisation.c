@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/pool.h"
 #include "base/random.h"
 #include "base/size.h"
@@ -20,7 +21,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SEED = 12, QUEUE = 16 };
+enum {
+    SEED = 12,
+    QUEUE = 16,
+    MAX_TRIED = 64 /* photos that decide between ways to quantise */
+};
 /* Embeddings that are compared: 1 GiB of floats in all. */
 static const size_t MAX_FLOATS = (size_t)1 << 28;
 
@@ -301,12 +306,167 @@ static enum sosie_status work(struct task *task, const char *phase,
     return st;
 }
 
-/* ---- calibration --------------------------------------------------------- */
+/* ---- the choice ---------------------------------------------------------- */
 
-static bool tell_calibrating(void *context, size_t n_done, size_t n)
+/* A way to quantise, on trial. */
+struct trial {
+    unsigned char *bytes; /* of the file */
+    size_t size;
+    struct sosie_model *model;
+    double cosine; /* to the model's embeddings, in the mean */
+};
+
+struct contest {
+    struct task *task;
+    const char *phase; /* of the quantizer */
+    struct sosie_quantizer *quantizer;
+    const uint8_t *const *rgb;
+    size_t n; /* photos that decide */
+    float *before;
+    struct trial best;
+};
+
+static bool tell_quantizer(void *context, size_t n_done, size_t n)
 {
-    return !tell(context, "calibrating", n_done, n, NULL);
+    const struct contest *contest = context;
+    return !tell(contest->task, contest->phase, n_done, n, NULL);
 }
+
+static void trial_release(struct trial *trial)
+{
+    free(trial->bytes);
+    sosie_model_close(trial->model);
+    *trial = (struct trial){0};
+}
+
+static enum sosie_status embed(const struct sosie_model *model,
+                               const uint8_t *const *rgb, size_t n,
+                               float *embeddings, struct sosie_error *err)
+{
+    struct sosie_model_run *run;
+    size_t dim = sosie_model_info(model)->dim;
+    enum sosie_status st = sosie_model_run_create(model, &run, err);
+    if (st)
+        return st;
+    for (size_t i = 0; i < n && !st; i++)
+        st = sosie_model_forward(run, rgb + i, 1, embeddings + i * dim, NULL,
+                                 err);
+    sosie_model_run_destroy(run);
+    return st;
+}
+
+static enum sosie_status judge(const struct contest *contest,
+                               struct trial *trial, struct sosie_error *err)
+{
+    struct sosie_model_options options = sosie_model_options_defaults();
+    size_t dim = sosie_model_info(contest->task->before)->dim;
+    float *after = calloc(contest->n * dim + 1, sizeof(*after));
+    enum sosie_status st;
+    if (!after)
+        return no_memory(err);
+    options.precision = SOSIE_PRECISION_INT8;
+    st = sosie_model_open_bytes(trial->bytes, trial->size, &options,
+                                &trial->model, err);
+    if (!st)
+        st = embed(trial->model, contest->rgb, contest->n, after, err);
+    if (!st)
+        trial->cosine =
+            sosie_cosine_mean(contest->before, after, contest->n, dim);
+    free(after);
+    return st;
+}
+
+static enum sosie_status try_method(struct contest *contest,
+                                    enum sosie_range_method method,
+                                    bool equalised, struct sosie_error *err)
+{
+    struct sosie_quantisation_report *report = contest->task->report;
+    struct trial trial = {0};
+    enum sosie_status st = sosie_quantizer_write(
+        contest->quantizer, method, &trial.bytes, &trial.size, err);
+    if (!st)
+        st = judge(contest, &trial, err);
+    if (!st)
+        sosie_log(SOSIE_LOG_DEBUG, "quantise", "%s%s: cosine %.5f",
+                  sosie_range_method_name(method),
+                  equalised ? ", equalised" : "", trial.cosine);
+    if (!st && (!contest->best.model || trial.cosine > contest->best.cosine)) {
+        trial_release(&contest->best);
+        contest->best = trial;
+        trial = (struct trial){0};
+        report->method = method;
+        report->network = sosie_quantizer_info(contest->quantizer);
+        if (!equalised)
+            report->network.n_equalised = 0;
+    }
+    trial_release(&trial);
+    return st;
+}
+
+static enum sosie_status try_all(struct contest *contest, bool equalised,
+                                 struct sosie_error *err)
+{
+    const struct sosie_quantisation_options *options = contest->task->options;
+    enum sosie_status st;
+    contest->phase = equalised ? "equalising" : "calibrating";
+    st = sosie_quantizer_calibrate(contest->quantizer, equalised, err);
+    for (int m = 0; m < SOSIE_N_RANGE_METHODS && !st; m++)
+        if (options->methods[m])
+            st =
+                try_method(contest, (enum sosie_range_method)m, equalised, err);
+    return st;
+}
+
+static enum sosie_status hold(struct contest *contest, size_t n_photos,
+                              struct sosie_error *err)
+{
+    struct task *task = contest->task;
+    struct sosie_quantizer_options options = {
+        .n_threads = (unsigned)task->options->n_workers,
+        .progress = tell_quantizer,
+        .context = contest};
+    enum sosie_status st =
+        embed(task->before, contest->rgb, contest->n, contest->before, err);
+    contest->phase = "finding ranges";
+    if (!st)
+        st =
+            sosie_quantizer_create(task->options->model, contest->rgb, n_photos,
+                                   &options, &contest->quantizer, err);
+    if (!st)
+        st = try_all(contest, false, err);
+    if (!st && task->options->may_equalise)
+        st = try_all(contest, true, err);
+    return st;
+}
+
+/* Quantises with n photos in every way that the options allow, and writes what
+ * came out best. */
+static enum sosie_status write_model(struct task *task,
+                                     const uint8_t *const *rgb, size_t n,
+                                     struct sosie_error *err)
+{
+    struct contest contest = {
+        .task = task, .rgb = rgb, .n = n < MAX_TRIED ? n : MAX_TRIED};
+    struct sosie_span span;
+    enum sosie_status st;
+    contest.before = calloc(contest.n * sosie_model_info(task->before)->dim + 1,
+                            sizeof(*contest.before));
+    st = contest.before ? hold(&contest, n, err) : no_memory(err);
+    sosie_quantizer_destroy(contest.quantizer);
+    free(contest.before);
+    span = (struct sosie_span){contest.best.bytes, contest.best.size};
+    if (!st)
+        st = sosie_file_write(task->options->out, &span, 1, err);
+    if (!st) {
+        task->report->size_after = span.size;
+        task->after = contest.best.model;
+        contest.best.model = NULL;
+    }
+    trial_release(&contest.best);
+    return st;
+}
+
+/* ---- calibration --------------------------------------------------------- */
 
 /* Half of a small sample is left to measure with. */
 static size_t n_to_calibrate(const struct task *task)
@@ -314,35 +474,9 @@ static size_t n_to_calibrate(const struct task *task)
     size_t n = task->options->n_calibration, half = task->n_photos / 2;
     if (task->n_photos >= n + task->options->n_measured || n <= half)
         return n;
-    half = half < SOSIE_QUANTIZE_MIN_PHOTOS ? SOSIE_QUANTIZE_MIN_PHOTOS : half;
+    half =
+        half < SOSIE_QUANTIZER_MIN_PHOTOS ? SOSIE_QUANTIZER_MIN_PHOTOS : half;
     return half < task->n_photos ? half : task->n_photos;
-}
-
-static enum sosie_status write_model(struct task *task,
-                                     const uint8_t *const *rgb, size_t n,
-                                     struct sosie_error *err)
-{
-    struct sosie_quantize_options options = task->options->network;
-    struct sosie_model_options model_options = sosie_model_options_defaults();
-    unsigned char *bytes = NULL;
-    struct sosie_span span;
-    enum sosie_status st;
-
-    options.progress = tell_calibrating;
-    options.context = task;
-    st = sosie_model_quantize(task->options->model, rgb, n, &options, &bytes,
-                              &span.size, &task->report->network, err);
-    if (st)
-        return st;
-    span.bytes = bytes;
-    task->report->size_after = span.size;
-    st = sosie_file_write(task->options->out, &span, 1, err);
-    model_options.precision = SOSIE_PRECISION_INT8;
-    if (!st)
-        st = sosie_model_open_bytes(bytes, span.size, &model_options,
-                                    &task->after, err);
-    free(bytes);
-    return st;
 }
 
 static enum sosie_status calibrate(struct task *task, size_t n,

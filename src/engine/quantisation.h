@@ -17,7 +17,10 @@ struct sosie_quantisation_options {
     size_t n_calibration; /* photos to calibrate on, at most */
     size_t n_measured;    /* photos to measure with, at most */
     size_t n_workers;
-    struct sosie_quantize_options network; /* its progress is not used */
+    /* What is tried: the one whose embeddings are nearest to the model's, on
+     * some of the photos calibrated on, is kept. At least one method. */
+    bool methods[SOSIE_N_RANGE_METHODS];
+    bool may_equalise;
     /* What photos may have in common: "class", or the name of a field. */
     const char *labels[SOSIE_QUANTISATION_MAX_LABELS];
     size_t n_labels;
@@ -27,7 +30,8 @@ struct sosie_quantisation_options {
                                const char *name, char **value,
                                struct sosie_error *err);
     /* As of sosie_index_options; the phases are "reading", "decoding",
-     * "calibrating" and "measuring". May be NULL. */
+     * "finding ranges", "calibrating", "equalising" and "measuring". May be
+     * NULL. */
     bool (*progress)(void *context, const struct sosie_index_progress *now);
     void (*bad)(void *context, const char *where, const char *reason);
     void *context;
@@ -36,8 +40,9 @@ struct sosie_quantisation_options {
 struct sosie_quantisation_report {
     size_t n_calibration, n_measured, n_bad; /* photos */
     bool held_out; /* none of those measured with was calibrated on */
-    size_t size_before, size_after; /* of the files, bytes */
-    struct sosie_quantize_report network;
+    size_t size_before, size_after;      /* of the files, bytes */
+    struct sosie_quantizer_info network; /* n_equalised: 0 if that lost */
+    enum sosie_range_method method;      /* that was kept */
     struct sosie_agreement agreement;
     /* Of each label that any photo has; then of all of them at once. */
     size_t n_labels;
@@ -49,7 +54,7 @@ struct sosie_quantisation_report {
 /* Reads the model, calibrates, writes `out`, and measures what was written
  * against the model; report->agreement.precision points into the report.
  * Errors: those of reading the model, of the sources and of
- * sosie_model_quantize; BAD_INPUT if `out` is the model or too few photos can
+ * quantize.h; BAD_INPUT if `out` is the model or too few photos can
  * be read; IO; CANCELLED if progress says so. `out` is written whole or not at
  * all; it is there even if measuring failed. */
 SOSIE_MUST_CHECK enum sosie_status

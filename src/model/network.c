@@ -78,8 +78,7 @@ static char *folder_of(const char *path)
     const char *slash = strrchr(path, '/');
     if (!slash)
         return strdup(".");
-    return slash == path ? strdup("/")
-                         : strndup(path, (size_t)(slash - path));
+    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
 }
 
 enum sosie_status sosie_network_read(const char *path,
@@ -128,9 +127,8 @@ static enum sosie_status make_one(struct sosie_network *network,
 {
     struct sosie_net_options options = network->options;
     struct sosie_onnx again = {0};
-    enum sosie_status st =
-        sosie_onnx_read(network->bytes, network->size, network->folder, &again,
-                        err);
+    enum sosie_status st = sosie_onnx_read(network->bytes, network->size,
+                                           network->folder, &again, err);
     options.precision = candidate->precision;
     if (!st) {
         again.graph.n_outputs = outputs->n_outputs;

@@ -1,11 +1,11 @@
 /* onnx_write_batch.c: a network for one photo -> for any batch.
  *
  * Our graphs have a batch of 1 in their shapes. Here all shapes are inferred
- * once more for a batch of 2; a dimension that differs then holds the batch.
+ * once more for a batch of 2; the dimension that differs then holds the batch,
+ * perhaps in one with others: of it, `outer` elements come before the batch's.
  * What says a whole shape (Reshape, a Slice of everything along a dimension,
- * Resize) follows. Where the batch stands with another dimension in one, it is
- * the outer of the two: anything else is given up, and the network then written
- * for a batch of 1. */
+ * Resize) follows. Where photos would not stay apart, or a Reshape leaves no
+ * place for the batch, the network is written for a batch of 1. */
 #include "model/onnx_write_private.h"
 
 #include <string.h>
@@ -37,37 +37,69 @@ size_t sosie_onnx_batch_axis(const struct sosie_onnx_batch *batch,
 
 /* ---- Reshape ------------------------------------------------------------- */
 
-/* The dimension of `out` that the batch goes to: it has as many elements before
- * it as the batch's has in `in`. out->rank if there is none. */
-static size_t batch_goes_to(const struct sosie_shape *in, size_t axis,
-                            const struct sosie_shape *out)
+/* Where the batch is in a shape. */
+struct place {
+    size_t axis, outer;
+};
+
+/* Is there a dimension of 1 for the batch? If it may choose, the `usual` one.
+ */
+static bool find_one(const struct sosie_shape *out, size_t before, size_t usual,
+                     struct place *place)
 {
-    size_t before = sosie_shape_product(in, 0, axis), best = out->rank;
-    for (size_t d = out->rank; d-- > 0;)
-        if (sosie_shape_product(out, 0, d) == before &&
-            (best == out->rank || out->dims[d] == 1) && best != axis)
-            best = d;
-    return best;
+    bool found = false;
+    for (size_t d = 0; d < out->rank; d++)
+        if (out->dims[d] == 1 && sosie_shape_product(out, 0, d) == before &&
+            (!found || d == usual)) {
+            *place = (struct place){d, 1};
+            found = true;
+        }
+    return found;
 }
 
-/* Sets dims for a Reshape of `once`, which is `twice` for a batch of 2; false
- * if that cannot be said. */
-static bool reshape_dims(const struct sosie_shape *once,
-                         const struct sosie_shape *twice,
-                         const struct sosie_shape *out,
-                         int64_t dims[SOSIE_MAX_RANK])
+/* Where a batch that has `before` elements before it goes in `out`. Between two
+ * dimensions it is joined to the second; but not to the last one: those are
+ * features, which a matrix product takes as they are. False if there is no
+ * place. */
+static bool find_place(const struct sosie_shape *out, size_t before,
+                       size_t usual, struct place *place)
 {
-    size_t axis = axis_of(once, twice), to;
+    if (find_one(out, before, usual, place))
+        return true;
+    for (size_t d = 0, first = 1; d < out->rank; first *= out->dims[d++]) {
+        bool is_last = d + 1 == out->rank;
+        size_t outer = before / first;
+        if (before % first || outer >= out->dims[d] || out->dims[d] % outer)
+            continue;
+        *place = outer == 1 && is_last && d > 0
+                     ? (struct place){d - 1, out->dims[d - 1]}
+                     : (struct place){d, outer};
+        return true;
+    }
+    return false;
+}
+
+/* Sets dims for a Reshape of value `from` to the shape `out`, and where the
+ * batch then is; false if there is no place for it. */
+static bool reshape_dims(const struct sosie_onnx_batch *batch,
+                         const struct sosie_graph *graph, sosie_value_id from,
+                         const struct sosie_shape *out,
+                         int64_t dims[SOSIE_MAX_RANK], size_t *outer)
+{
+    const struct sosie_shape *once = shape_of(graph, from);
+    size_t axis = axis_of(once, shape_of(&batch->twice, from));
+    struct place to;
     for (size_t d = 0; d < out->rank; d++)
         dims[d] = (int64_t)out->dims[d];
     if (axis == once->rank)
         return true;
-    to = batch_goes_to(once, axis, out);
-    if (to == out->rank)
+    if (!find_place(out,
+                    sosie_shape_product(once, 0, axis) * batch->outer[from],
+                    axis, &to))
         return false;
-    dims[to] = to < once->rank && axis == to && once->dims[to] == out->dims[to]
-                   ? 0
-                   : -1;
+    dims[to.axis] =
+        axis == to.axis && once->dims[axis] == out->dims[axis] ? 0 : -1;
+    *outer = to.outer;
     return true;
 }
 
@@ -75,10 +107,12 @@ void sosie_onnx_batch_dims(const struct sosie_onnx_batch *batch,
                            const struct sosie_graph *graph, sosie_value_id from,
                            sosie_value_id to, int64_t dims[SOSIE_MAX_RANK])
 {
-    const struct sosie_shape *once = shape_of(graph, from);
-    const struct sosie_shape *twice =
-        batch->is_open ? shape_of(&batch->twice, from) : once;
-    (void)reshape_dims(once, twice, shape_of(graph, to), dims);
+    const struct sosie_shape *out = shape_of(graph, to);
+    size_t outer;
+    for (size_t d = 0; d < out->rank; d++)
+        dims[d] = (int64_t)out->dims[d];
+    if (batch->is_open)
+        (void)reshape_dims(batch, graph, from, out, dims, &outer);
 }
 
 /* ---- Concat -------------------------------------------------------------- */
@@ -150,23 +184,54 @@ static bool mixes(const struct sosie_node *node, const struct sosie_shape *in,
     }
 }
 
-/* Sets parameters that say a whole shape. False if the photos of a batch would
- * not stay apart. */
-static bool adapt(const struct sosie_graph *graph,
-                  const struct sosie_graph *twice, struct sosie_node *node)
+/* How many elements of the dimension with the batch come before it, behind a
+ * node that does not join or part dimensions: as in its inputs. */
+static size_t outer_of_inputs(const struct sosie_onnx_batch *batch,
+                              const struct sosie_graph *graph,
+                              const struct sosie_node *node)
+{
+    for (size_t k = 0; k < node->n_inputs; k++) {
+        sosie_value_id id = node->inputs[k];
+        if (id < graph->n_values &&
+            axis_of(shape_of(graph, id), shape_of(&batch->twice, id)) <
+                shape_of(graph, id)->rank)
+            return batch->outer[id];
+    }
+    return 1;
+}
+
+/* The same behind a Flatten. */
+static size_t outer_of_flat(const struct sosie_onnx_batch *batch,
+                            const struct sosie_graph *graph,
+                            const struct sosie_node *node, size_t axis)
+{
+    const struct sosie_shape *in = shape_of(graph, node->inputs[0]);
+    size_t first = axis < (size_t)node->axis ? 0 : (size_t)node->axis;
+    return sosie_shape_product(in, first, axis) * batch->outer[node->inputs[0]];
+}
+
+/* Sets parameters that say a whole shape, and where the batch is in the result.
+ * False if the photos of a batch would not stay apart. */
+static bool adapt(const struct sosie_onnx_batch *batch,
+                  const struct sosie_graph *graph, struct sosie_node *node)
 {
     const struct sosie_shape *once = shape_of(graph, node->inputs[0]);
-    const struct sosie_shape *now = shape_of(twice, node->inputs[0]);
-    const struct sosie_shape *out = shape_of(graph, node->output);
-    size_t axis = axis_of(once, now);
+    const struct sosie_shape *now = shape_of(&batch->twice, node->inputs[0]);
+    size_t axis = axis_of(once, now), *outer = &batch->outer[node->output];
+
+    *outer = outer_of_inputs(batch, graph, node);
     if (node->op == SOSIE_OP_RESHAPE) {
-        node->reshape.rank = out->rank;
+        node->reshape.rank = shape_of(graph, node->output)->rank;
         node->reshape.allow_zero = false;
-        return reshape_dims(once, now, out, node->reshape.dims);
+        return reshape_dims(batch, graph, node->inputs[0],
+                            shape_of(graph, node->output), node->reshape.dims,
+                            outer);
     }
     if (axis < once->rank) {
         if (mixes(node, once, axis))
             return false;
+        if (node->op == SOSIE_OP_FLATTEN)
+            *outer = outer_of_flat(batch, graph, node, axis);
         if (node->op == SOSIE_OP_SLICE)
             node->slice.count[axis] = now->dims[axis];
         if (node->op == SOSIE_OP_RESIZE)
@@ -175,7 +240,7 @@ static bool adapt(const struct sosie_graph *graph,
     if (node->op != SOSIE_OP_MATMUL && node->op != SOSIE_OP_GEMM)
         return true;
     once = shape_of(graph, node->inputs[1]);
-    axis = axis_of(once, shape_of(twice, node->inputs[1]));
+    axis = axis_of(once, shape_of(&batch->twice, node->inputs[1]));
     return axis == once->rank || axis + 2 < once->rank;
 }
 
@@ -206,14 +271,15 @@ static enum sosie_status add_repeated(const struct sosie_graph *graph,
 /* Nodes stand in order, and each makes a value; those get the same places. The
  * constants that are repeated stand after all others. */
 static enum sosie_status add_nodes(const struct sosie_graph *graph,
-                                   struct sosie_graph *twice,
+                                   struct sosie_onnx_batch *batch,
                                    struct sosie_error *err)
 {
+    struct sosie_graph *twice = &batch->twice;
     for (size_t i = 0; i < graph->n_nodes; i++) {
         struct sosie_node node = graph->nodes[i];
         struct sosie_shape shape;
         enum sosie_status st = SOSIE_OK;
-        if (!adapt(graph, twice, &node))
+        if (!adapt(batch, graph, &node))
             return sosie_fail(err, SOSIE_REFUSED, "for a batch of 1 only");
         for (size_t k = 0; k < node.n_inputs && !st; k++)
             if (repeats(graph, twice, &node, k))
@@ -234,16 +300,16 @@ static enum sosie_status add_nodes(const struct sosie_graph *graph,
     return SOSIE_OK;
 }
 
-/* Is the batch outermost in everything that is given? */
+/* Is the batch the first dimension of everything that is given? */
 static bool is_well_formed(const struct sosie_graph *graph,
                            const struct sosie_onnx_names *names,
-                           const struct sosie_graph *twice)
+                           const struct sosie_onnx_batch *batch)
 {
     for (size_t k = 0; k < names->n_outputs; k++) {
         sosie_value_id id = names->outputs[k].value;
         size_t rank = graph->values[id].shape.rank;
-        size_t axis = axis_of(shape_of(graph, id), shape_of(twice, id));
-        if (axis < rank && axis > 0)
+        size_t axis = axis_of(shape_of(graph, id), shape_of(&batch->twice, id));
+        if (axis < rank && (axis > 0 || batch->outer[id] > 1))
             return false;
     }
     return true;
@@ -257,25 +323,30 @@ enum sosie_status sosie_onnx_batch_init(const struct sosie_graph *graph,
     enum sosie_status st = SOSIE_OK;
     struct sosie_error why;
     sosie_value_id id;
-    for (size_t i = 0; i < graph->n_values && !st; i++)
-        st = sosie_graph_add_value(&batch->twice, &graph->values[i], &id, err);
-    if (st)
-        return st;
-    for (size_t k = 0; k < graph->n_inputs; k++) {
+    batch->outer = sosie_arena_alloc(&batch->twice.arena, graph->n_values + 1,
+                                     sizeof(*batch->outer));
+    if (!batch->outer)
+        st = SOSIE_NO_MEMORY;
+    for (size_t i = 0; i < graph->n_values && !st; i++) {
+        batch->outer[i] = 1;
+        st = sosie_graph_add_value(&batch->twice, &graph->values[i], &id, &why);
+    }
+    for (size_t k = 0; k < graph->n_inputs && !st; k++) {
         struct sosie_shape *shape =
             &batch->twice.values[graph->inputs[k]].shape;
         if (shape->rank && shape->dims[0] == 1)
             shape->dims[0] = 2;
     }
-    st = add_nodes(graph, &batch->twice, &why);
+    if (!st)
+        st = add_nodes(graph, batch, &why);
     if (st == SOSIE_NO_MEMORY)
         return sosie_fail(err, st, "the network for a batch");
-    batch->is_open = !st && is_well_formed(graph, names, &batch->twice);
+    batch->is_open = !st && is_well_formed(graph, names, batch);
     return SOSIE_OK;
 }
 
 void sosie_onnx_batch_release(struct sosie_onnx_batch *batch)
 {
     sosie_graph_release(&batch->twice);
-    batch->is_open = false;
+    *batch = (struct sosie_onnx_batch){0};
 }

@@ -17,7 +17,8 @@
  */
 struct sosie_onnx_batch {
     bool is_open;             /* it runs with any batch */
-    struct sosie_graph twice; /* values and nodes have the graph's places */
+    struct sosie_graph twice; /* values have the graph's places; no nodes */
+    size_t *outer;            /* of each value, see onnx_write_batch.c */
 };
 
 /* Sets is_open; that a network is only for a batch of 1 is no failure. */

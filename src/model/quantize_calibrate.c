@@ -44,10 +44,13 @@ enum sosie_status sosie_qstats_create(struct sosie_qplan *plan,
     return st;
 }
 
-void sosie_qstats_span(struct sosie_qstats *stats)
+void sosie_qstats_clear(struct sosie_qstats *stats)
 {
     stats->low = stats->high = 0.0F;
+    stats->n_zeros = 0;
+    memset(stats->bins, 0, SOSIE_Q_BINS * sizeof(*stats->bins));
     for (size_t c = 0; c < stats->n_channels; c++) {
+        stats->means[c] = 0.0F;
         stats->low = fminf(stats->low, stats->lows[c]);
         stats->high = fmaxf(stats->high, stats->highs[c]);
     }
@@ -137,7 +140,7 @@ struct calibration {
 
 static enum sosie_status start(struct calibration *c, struct sosie_graph *graph,
                                const struct sosie_input *input,
-                               const struct sosie_quantize_options *options,
+                               const struct sosie_quantizer_options *options,
                                struct sosie_error *err)
 {
     const struct sosie_net_options net_options = {
@@ -194,8 +197,8 @@ static enum sosie_status run_photo(struct calibration *c, const uint8_t *rgb,
 
 enum sosie_status
 sosie_qstats_collect(const struct sosie_qplan *plan, struct sosie_graph *graph,
-                     struct sosie_qphotos *photos, bool histograms,
-                     const struct sosie_quantize_options *options,
+                     const struct sosie_qphotos *photos, bool histograms,
+                     const struct sosie_quantizer_options *options,
                      struct sosie_qstats *stats, struct sosie_error *err)
 {
     struct calibration calibration = {.plan = plan};
@@ -203,14 +206,12 @@ sosie_qstats_collect(const struct sosie_qplan *plan, struct sosie_graph *graph,
         start(&calibration, graph, photos->input, options, err);
     for (size_t i = 0; i < photos->n && !st; i++) {
         if (options->progress &&
-            !options->progress(options->context, photos->n_done,
-                               photos->n_all)) {
+            !options->progress(options->context, i, photos->n)) {
             st = sosie_fail(err, SOSIE_CANCELLED, "stopped while calibrating");
             break;
         }
         st = run_photo(&calibration, photos->rgb[i], photos, histograms, stats,
                        err);
-        photos->n_done++;
     }
     finish(&calibration);
     return st;

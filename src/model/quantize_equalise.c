@@ -26,7 +26,7 @@
 static const float MAX_FACTOR = 16.0F;
 /* How far towards the full range, for readers that mix channels: the weights'
  * own rounding grows with what the activations' shrinks. */
-static const float SHARE = 0.5F;
+static const float SHARE = 0.25F;
 
 struct streams {
     struct sosie_qplan *plan;

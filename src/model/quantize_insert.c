@@ -15,7 +15,6 @@ struct insertion {
     const struct sosie_qplan *plan;
     const struct sosie_qstats *stats;
     const struct sosie_qscale *scales;
-    bool correct_biases;
     struct sosie_graph *out;
     sosie_value_id *plain; /* of each value of the old graph: the same value */
     sosie_value_id *pair;  /* what stands behind its pair */
@@ -166,8 +165,7 @@ static void round_weights(const struct insertion *in,
             size_t at = place_of(w, c, i);
             w->q[at] = to_int8(w->w[at] / w->scales[c]);
         }
-        if (in->correct_biases)
-            bias += lost_mean(node, w, c, in->stats[x].means);
+        bias += lost_mean(node, w, c, in->stats[x].means);
         w->sums[c] = w->scales[c] * x_scale;
         bias = fmax(fmin(bias / (double)w->sums[c], 0x1p30), -0x1p30);
         w->biases[c] = (int32_t)lrint(bias);
@@ -217,7 +215,7 @@ static enum sosie_status quantise_weights(struct insertion *in,
     st = add_constant(in, derived(in, name, "weights"), &value,
                       sosie_q_weights_axis(old), w.n_channels, w.scales,
                       &node->inputs[1], err);
-    if (st || (!w.bias && (!in->correct_biases || old->op == SOSIE_OP_MATMUL)))
+    if (st || (!w.bias && old->op == SOSIE_OP_MATMUL))
         return st;
     value = (struct sosie_value){
         .dtype = SOSIE_I32, .shape = {1, {w.n_channels}}, .data = w.biases};
@@ -296,15 +294,12 @@ static enum sosie_status copy_inputs(struct insertion *in,
 enum sosie_status sosie_q_insert(const struct sosie_qplan *plan,
                                  const struct sosie_qstats *stats,
                                  const struct sosie_qscale *scales,
-                                 bool correct_biases, struct sosie_graph *out,
+                                 struct sosie_graph *out,
                                  struct sosie_error *err)
 {
     const struct sosie_graph *graph = plan->graph;
-    struct insertion in = {.plan = plan,
-                           .stats = stats,
-                           .scales = scales,
-                           .correct_biases = correct_biases,
-                           .out = out};
+    struct insertion in = {
+        .plan = plan, .stats = stats, .scales = scales, .out = out};
     enum sosie_status st;
     in.plain = alloc(&in, graph->n_values, sizeof(*in.plain));
     in.pair = alloc(&in, graph->n_values, sizeof(*in.pair));

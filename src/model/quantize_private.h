@@ -76,7 +76,6 @@ struct sosie_qphotos {
     const struct sosie_input *input;
     const uint8_t *const *rgb;
     size_t n;
-    size_t n_done, n_all; /* forward passes, for progress */
 };
 
 /* Room for the statistics of the plan's values, in its arena. */
@@ -89,12 +88,12 @@ sosie_qstats_create(struct sosie_qplan *plan, struct sosie_qstats **stats,
  * high must be there. */
 SOSIE_MUST_CHECK enum sosie_status
 sosie_qstats_collect(const struct sosie_qplan *plan, struct sosie_graph *graph,
-                     struct sosie_qphotos *photos, bool histograms,
-                     const struct sosie_quantize_options *options,
+                     const struct sosie_qphotos *photos, bool histograms,
+                     const struct sosie_quantizer_options *options,
                      struct sosie_qstats *stats, struct sosie_error *err);
 
-/* Sets low and high from those of the channels. */
-void sosie_qstats_span(struct sosie_qstats *stats);
+/* Empties bins and means, and sets low and high from those of the channels. */
+void sosie_qstats_clear(struct sosie_qstats *stats);
 
 /* ---- equalisation -------------------------------------------------------- */
 
@@ -129,7 +128,7 @@ struct sosie_qscale sosie_q_scale(const struct sosie_qstats *const *stats,
  * scales: of the plan's values. */
 SOSIE_MUST_CHECK enum sosie_status
 sosie_q_insert(const struct sosie_qplan *plan, const struct sosie_qstats *stats,
-               const struct sosie_qscale *scales, bool correct_biases,
-               struct sosie_graph *out, struct sosie_error *err);
+               const struct sosie_qscale *scales, struct sosie_graph *out,
+               struct sosie_error *err);
 
 #endif

@@ -76,7 +76,7 @@ struct sosie_qcode {
     size_t chunk;            /* pixels that CONV works on at once */
     struct sosie_qconv conv; /* the weights come with the arguments */
     struct sosie_qdepthwise depthwise;
-    size_t abreast; /* pixels that DEPTHWISE takes for one */
+    size_t abreast;         /* pixels that DEPTHWISE takes for one */
     struct sosie_qsum sum;  /* of ADD; of MUL: gain_a, shift and zeros */
     int32_t zero_a, zero_b; /* of MUL and SCALE */
     float gain, shift;      /* of SCALE, MEAN and the conversions */

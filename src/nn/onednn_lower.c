@@ -514,7 +514,8 @@ static enum sosie_status lower_global_pool(struct lowering *lo,
                                            struct sosie_error *err)
 {
     const struct sosie_shape *shape = shape_of(lo, node->inputs[0]);
-    struct sosie_conv_window window = {{0}};
+    struct sosie_conv_window window;
+    memset(&window, 0, sizeof window);
     dnnl_dims_t kernel;
     if (shape->rank != 4)
         return lower_plain(lo, node, err);
@@ -535,7 +536,8 @@ static enum sosie_status lower_pool(struct lowering *lo,
     const struct sosie_shape *in = shape_of(lo, node->inputs[0]);
     const struct sosie_shape *out = shape_of(lo, node->output);
     const struct sosie_window *w = &node->pool.window;
-    struct sosie_conv_window window = {{0}};
+    struct sosie_conv_window window;
+    memset(&window, 0, sizeof window);
     dnnl_dims_t kernel;
     bool is_max = node->op == SOSIE_OP_MAX_POOL;
     for (size_t i = 0; i < 2; i++) {
