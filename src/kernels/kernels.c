@@ -44,6 +44,7 @@ void sosie_kernels_init(struct sosie_kernels *kernels, unsigned flags)
                                       .scan_i8 = sosie_scan_i8_c,
                                       .dot_f32 = sosie_dot_f32_c,
                                       .axpy_f32 = sosie_axpy_f32_c,
+                                      .qconv_group = SOSIE_QGROUP,
                                       .qmap = sosie_qmap_c};
     SOSIE_SET_Q(kernels, c);
 #if defined(__x86_64__)
@@ -53,11 +54,15 @@ void sosie_kernels_init(struct sosie_kernels *kernels, unsigned flags)
         kernels->scan_i8 = sosie_scan_i8_avx2;
         kernels->dot_f32 = sosie_dot_f32_avx2;
         kernels->axpy_f32 = sosie_axpy_f32_avx2;
+        kernels->qconv_group = 8;
+        kernels->qmap = sosie_qmap_avx2;
+        SOSIE_SET_Q(kernels, avx2);
     }
     if (flags & SOSIE_CPU_AVX512VNNI) {
         kernels->name = "avx512vnni";
         kernels->dot_i8 = sosie_dot_i8_avx512vnni;
         kernels->scan_i8 = sosie_scan_i8_avx512vnni;
+        kernels->qconv_group = SOSIE_QGROUP;
         SOSIE_SET_Q(kernels, avx512vnni);
     }
     if (flags & SOSIE_CPU_AVX512VBMI)

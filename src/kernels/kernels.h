@@ -52,6 +52,7 @@ struct sosie_kernels {
     sosie_axpy_f32 *axpy_f32;
     /* of 8-bit networks */
     sosie_qconv_run *qconv;
+    size_t qconv_group; /* channels whose weights are to stand together */
     sosie_qdepthwise_run *qdepthwise;
     sosie_qaffine *qaffine;
     sosie_qadd *qadd;

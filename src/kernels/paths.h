@@ -22,7 +22,8 @@ sosie_axpy_f32 sosie_axpy_f32_c, sosie_axpy_f32_avx2;
     sosie_qquantise sosie_qquantise_##path;                                    \
     sosie_qdequantise sosie_qdequantise_##path
 SOSIE_Q_PATH(c);
+SOSIE_Q_PATH(avx2);
 SOSIE_Q_PATH(avx512vnni);
-sosie_qmap sosie_qmap_c, sosie_qmap_avx512vbmi;
+sosie_qmap sosie_qmap_c, sosie_qmap_avx2, sosie_qmap_avx512vbmi;
 
 #endif

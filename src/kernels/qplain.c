@@ -10,11 +10,10 @@ static size_t min_size(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Blocks of 16 channels in the group that starts at channel `first`. */
-static size_t n_blocks(size_t n_out, size_t first)
+/* The channels in whole blocks. */
+static size_t in_blocks(size_t n_out)
 {
-    size_t n = min_size(n_out - first, SOSIE_QGROUP);
-    return (n + SOSIE_QBLOCK - 1) / SOSIE_QBLOCK;
+    return (n_out + SOSIE_QBLOCK - 1) / SOSIE_QBLOCK * SOSIE_QBLOCK;
 }
 
 static float clip(float x, float low, float high)
@@ -55,19 +54,19 @@ static float finish(const struct sosie_qfinish *f, int32_t sum, size_t slot,
 
 size_t sosie_qconv_size(size_t n_taps, size_t n_quads, size_t n_out)
 {
-    size_t blocks = (n_out + SOSIE_QBLOCK - 1) / SOSIE_QBLOCK;
-    return blocks * SOSIE_QBLOCK * 4 * n_taps * n_quads;
+    return in_blocks(n_out) * 4 * n_taps * n_quads;
 }
 
 void sosie_qconv_pack(const int8_t *weights, size_t n_taps, size_t n_quads,
-                      size_t n_in, size_t n_out, bool is_transposed,
-                      int8_t *packed)
+                      size_t n_in, size_t n_out, size_t group,
+                      bool is_transposed, int8_t *packed)
 {
-    for (size_t group = 0; group < n_out; group += SOSIE_QGROUP) {
-        size_t width = n_blocks(n_out, group) * SOSIE_QBLOCK;
+    size_t padded = in_blocks(n_out);
+    for (size_t first = 0; first < padded; first += group) {
+        size_t last = first + min_size(padded - first, group);
         for (size_t t = 0; t < n_taps; t++)
             for (size_t q = 0; q < n_quads; q++)
-                for (size_t c = group; c < group + width; c++)
+                for (size_t c = first; c < last; c++)
                     for (size_t k = 4 * q; k < 4 * q + 4; k++)
                         *packed++ = c >= n_out || k >= n_in ? 0
                                     : is_transposed
@@ -79,10 +78,10 @@ void sosie_qconv_pack(const int8_t *weights, size_t n_taps, size_t n_quads,
 static int32_t conv_sum(const struct sosie_qconv *conv, const uint8_t *in,
                         size_t c)
 {
-    size_t group = c - c % SOSIE_QGROUP;
-    size_t width = n_blocks(conv->n_out, group) * SOSIE_QBLOCK;
-    const int8_t *w = conv->weights + group * 4 * conv->n_taps * conv->n_quads +
-                      (c - group) * 4;
+    size_t first = c - c % conv->group;
+    size_t width = min_size(in_blocks(conv->n_out) - first, conv->group);
+    const int8_t *w = conv->weights + first * 4 * conv->n_taps * conv->n_quads +
+                      (c - first) * 4;
     int32_t sum = 0;
     for (size_t t = 0; t < conv->n_taps; t++) {
         const uint8_t *from = in + conv->taps[t];

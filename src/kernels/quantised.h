@@ -7,7 +7,7 @@
  * operations in a stated order, so every path gives the very same bytes.
  *
  * The quads of four products that AVX-512 VNNI's vpdpbusd adds at once shape
- * the packed layouts; the plain twins read the same ones.
+ * the packed layouts; AVX2 and the plain twins read the same ones.
  * Threads: any number at once. */
 #ifndef SOSIE_KERNELS_QUANTISED_H
 #define SOSIE_KERNELS_QUANTISED_H
@@ -55,9 +55,11 @@ struct sosie_qconv {
     size_t n_quads;        /* k: 4 * n_quads bytes a tap; what is beyond the
                               channels meets weights of 0, but must be there */
     size_t n_out;          /* channels */
-    /* For each group of 64 channels: [tap][quad][block][16][4], as many blocks
-     * as the group has; see sosie_qconv_pack. */
+    /* For each `group` of channels: [tap][quad][channel][4]. The last group
+     * has as many channels as are left, in whole blocks of 16; see
+     * sosie_qconv_pack. */
     const int8_t *weights;
+    size_t group; /* as the kernels want it: their qconv_group */
     struct sosie_qfinish finish;
 };
 
@@ -65,10 +67,10 @@ struct sosie_qconv {
 size_t sosie_qconv_size(size_t n_taps, size_t n_quads, size_t n_out);
 
 /* Packs weights (n_out, n_in, n_taps), as ONNX has those of convolutions, or
- * (n_in, n_out), as it has matrices. n_in <= 4 * n_quads. */
+ * (n_in, n_out), as it has matrices. n_in <= 4 * n_quads; group divides 64. */
 void sosie_qconv_pack(const int8_t *weights, size_t n_taps, size_t n_quads,
-                      size_t n_in, size_t n_out, bool is_transposed,
-                      int8_t *packed);
+                      size_t n_in, size_t n_out, size_t group,
+                      bool is_transposed, int8_t *packed);
 
 /* Computes n pixels: in[i] is the first byte of pixel i's window, out[i] takes
  * its n_out channels (bytes, or floats), residual[i] has as many bytes;
@@ -82,7 +84,8 @@ typedef void sosie_qconv_run(const struct sosie_qconv *conv,
 enum { SOSIE_QDEPTHWISE_MAX = 8 }; /* rows of a kernel */
 
 /* Each channel with its own kernel_h x kernel_w taps. Bytes out, no residual.
- */
+ * Up to 15 bytes after the last channel of a pixel are read, too; whatever they
+ * are, they are not used. */
 struct sosie_qdepthwise {
     size_t channels, kernel_h, kernel_w, stride; /* stride: along a row */
     size_t pixel;                /* bytes from one to the next */

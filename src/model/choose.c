@@ -147,7 +147,7 @@ static enum sosie_status round_of(struct sosie_candidate *candidates, size_t n,
         start = sosie_clock_ms();
         st = sosie_net_run_forward(candidates[i].run, ~0U, err);
         ms = sosie_clock_ms() - start;
-        if (counts && (!candidates[i].ms || ms < candidates[i].ms))
+        if (counts && (candidates[i].ms <= 0 || ms < candidates[i].ms))
             candidates[i].ms = ms;
     }
     return st;

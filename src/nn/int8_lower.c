@@ -6,6 +6,7 @@
 #include "nn/int8.h"
 
 #include "base/size.h"
+#include "kernels/kernels.h"
 
 #include <float.h>
 #include <math.h>
@@ -280,7 +281,7 @@ static enum sosie_status fill_weights(const void *how, const void *data,
     }
     for (size_t g = 0; g < p->groups; g++) {
         sosie_qconv_pack(from, packed_taps(p), packed_quads(p), n_in, p->n_out,
-                         p->is_transposed, to);
+                         sosie_kernels()->qconv_group, p->is_transposed, to);
         from += p->n_in * p->n_out * p->n_taps;
         to += packed_size(p) / p->groups;
     }
@@ -484,6 +485,7 @@ static enum sosie_status set_taps(struct sosie_int8 *int8, struct conv *conv,
     conv->code.conv.taps = taps;
     conv->code.conv.n_quads = packed_quads(p);
     conv->code.conv.n_out = p->n_out;
+    conv->code.conv.group = sosie_kernels()->qconv_group;
     conv->code.group = p->groups;
     /* what is read and written stays in the second-level cache */
     conv->code.chunk = ((size_t)256 << 10) / width;
