@@ -22,11 +22,16 @@ bool sosie_int8_node(const struct sosie_graph *graph,
 
 /* ---- how bytes stand in memory ------------------------------------------- */
 
+/* True for (1, channels, height, width). Of any other tensor, the last
+ * dimension is taken for the channels and all before it for the width. */
+bool sosie_is_picture(const struct sosie_shape *shape);
+
+/* The size of a tensor's dimension of channels; 0 for a single number. */
+size_t sosie_channels(const struct sosie_shape *shape);
+
 /* A quantised tensor: pixels in rows, the channels of a pixel side by side,
  * with a margin that holds the byte of zero, so that convolutions need not know
- * where the picture ends. A tensor of rank 4 is (1, channels, height, width);
- * of any other, its last dimension is the channels and all before it the
- * width. Signed bytes are kept with 128 added. */
+ * where the picture ends. Signed bytes are kept with 128 added. */
 struct sosie_qlayout {
     size_t height, width, channels;
     size_t top, left, bottom, right; /* margins, pixels */

@@ -520,7 +520,7 @@ static enum sosie_status floats_out(struct sosie_int8 *int8, sosie_value_id id,
     size_t strides[SOSIE_MAX_RANK];
     for (size_t d = 0; d < shape->rank; d++)
         strides[d] = sosie_shape_product(shape, d + 1, shape->rank);
-    if (shape->rank == 4) {
+    if (sosie_is_picture(shape)) {
         strides[1] = 1;
         strides[3] = shape->dims[1];
         strides[2] = shape->dims[3] * strides[3];
@@ -873,7 +873,7 @@ static struct sosie_qfloats floats_of(const struct sosie_shape *shape,
                                       const size_t *strides)
 {
     size_t last = shape->rank - 1;
-    if (shape->rank == 4)
+    if (sosie_is_picture(shape))
         return (struct sosie_qfloats){strides[1], strides[2], strides[3]};
     return (struct sosie_qfloats){strides[last], 0,
                                   shape->rank > 1 ? strides[last - 1] : 0};
@@ -900,7 +900,7 @@ static enum sosie_status lower_quantize(struct sosie_int8 *int8,
         return st;
     for (size_t d = 0; d < shape->rank; d++)
         wish[d] = sosie_shape_product(shape, d + 1, shape->rank);
-    if (shape->rank == 4) { /* as the bytes will stand */
+    if (sosie_is_picture(shape)) { /* as the bytes will stand */
         wish[3] = shape->dims[1];
         wish[2] = shape->dims[3] * wish[3];
         wish[1] = 1;

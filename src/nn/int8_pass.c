@@ -224,6 +224,9 @@ static bool conv_fits(const struct pass *pass, const struct sosie_node *node)
     const struct sosie_graph *graph = pass->graph;
     const struct sosie_value *b = NULL;
     size_t weights = SOSIE_CONV_W, rank = 4, axis = 0;
+    if (sosie_is_picture(&sosie_node_input(graph, node, 0)->shape) !=
+        (node->op == SOSIE_OP_CONV))
+        return false;
     if (node->op == SOSIE_OP_GEMM) {
         if (node->gemm.trans_a || fabsf(node->gemm.alpha - 1.0F) > 0.0F ||
             fabsf(node->gemm.beta - 1.0F) > 0.0F)
@@ -392,14 +395,13 @@ static enum sosie_status rewrite_bytes(struct pass *pass,
 static bool binary_fits(const struct pass *pass, const struct sosie_node *node)
 {
     const struct sosie_shape *out = &pass->graph->values[node->output].shape;
-    size_t channel = out->rank == 4 ? 1 : out->rank - 1;
     const struct sosie_shape *a =
         &sosie_node_input(pass->graph, node, 0)->shape;
     const struct sosie_shape *b =
         &sosie_node_input(pass->graph, node, 1)->shape;
     if (!out->rank || (sosie_shape_equal(a, out) && sosie_shape_equal(b, out)))
         return out->rank;
-    if (node->op != SOSIE_OP_MUL || out->rank != 4)
+    if (node->op != SOSIE_OP_MUL || !sosie_is_picture(out))
         return false;
     if (!sosie_shape_equal(a, out)) {
         const struct sosie_shape *swap = a;
@@ -407,15 +409,14 @@ static bool binary_fits(const struct pass *pass, const struct sosie_node *node)
         b = swap;
     }
     return sosie_shape_equal(a, out) && b->rank == 4 &&
-           b->dims[channel] == out->dims[channel] &&
-           sosie_shape_count(b) == out->dims[channel];
+           b->dims[1] == out->dims[1] && sosie_shape_count(b) == out->dims[1];
 }
 
 static bool mean_fits(const struct pass *pass, const struct sosie_node *node)
 {
     const struct sosie_shape *in =
         &sosie_node_input(pass->graph, node, 0)->shape;
-    if (in->rank != 4)
+    if (!sosie_is_picture(in))
         return false;
     if (node->op == SOSIE_OP_GLOBAL_AVERAGE_POOL)
         return true;
@@ -423,15 +424,16 @@ static bool mean_fits(const struct pass *pass, const struct sosie_node *node)
            node->reduce.axes[2] && node->reduce.axes[3];
 }
 
-static bool rank_is_4(const struct pass *pass, const struct sosie_node *node)
+static bool reads_picture(const struct pass *pass,
+                          const struct sosie_node *node)
 {
-    return sosie_node_input(pass->graph, node, 0)->shape.rank == 4;
+    return sosie_is_picture(&sosie_node_input(pass->graph, node, 0)->shape);
 }
 
 /* Channels after channels, nothing else. */
 static bool concat_fits(const struct pass *pass, const struct sosie_node *node)
 {
-    return rank_is_4(pass, node) && node->axis == 1;
+    return reads_picture(pass, node) && node->axis == 1;
 }
 
 /* A tensor of one pixel: its channels stay side by side whatever its shape. */
@@ -440,14 +442,9 @@ static bool view_fits(const struct pass *pass, const struct sosie_node *node)
     const struct sosie_shape *in =
         &sosie_node_input(pass->graph, node, 0)->shape;
     const struct sosie_shape *out = &pass->graph->values[node->output].shape;
-    size_t channels = in->rank == 4 ? in->dims[1]
-                      : in->rank    ? in->dims[in->rank - 1]
-                                    : 0;
-    size_t out_channels = out->rank == 4 ? out->dims[1]
-                          : out->rank    ? out->dims[out->rank - 1]
-                                         : 0;
+    size_t channels = sosie_channels(in);
     return channels && channels == sosie_shape_count(in) &&
-           out_channels == channels;
+           sosie_channels(out) == channels;
 }
 
 static enum sosie_status rewrite(struct pass *pass, struct sosie_node *node,
@@ -463,7 +460,7 @@ static enum sosie_status rewrite(struct pass *pass, struct sosie_node *node,
              node->op == SOSIE_OP_REDUCE_MEAN)
         fits = mean_fits(pass, node);
     else if (node->op == SOSIE_OP_MAX_POOL)
-        fits = rank_is_4(pass, node);
+        fits = reads_picture(pass, node);
     else if (node->op == SOSIE_OP_CONCAT)
         fits = concat_fits(pass, node);
     else if (node->op == SOSIE_OP_FLATTEN || node->op == SOSIE_OP_RESHAPE)

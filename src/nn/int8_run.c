@@ -9,12 +9,24 @@
 
 /* ---- layouts ------------------------------------------------------------- */
 
+bool sosie_is_picture(const struct sosie_shape *shape)
+{
+    return shape->rank == 4 && shape->dims[0] == 1;
+}
+
+size_t sosie_channels(const struct sosie_shape *shape)
+{
+    if (sosie_is_picture(shape))
+        return shape->dims[1];
+    return shape->rank ? shape->dims[shape->rank - 1] : 0;
+}
+
 struct sosie_qlayout sosie_qlayout_of(const struct sosie_shape *shape,
                                       uint8_t zero)
 {
     struct sosie_qlayout layout = {.height = 1, .width = 1, .zero = zero};
     static const size_t none[4];
-    if (shape->rank == 4) {
+    if (sosie_is_picture(shape)) {
         layout.channels = shape->dims[1];
         layout.height = shape->dims[2];
         layout.width = shape->dims[3];

@@ -1117,7 +1117,26 @@ static enum sosie_status lower_conv(struct lowering *lo,
     return st;
 }
 
-/* ---- bytes --- */
+/* ---- where int8 begins and ends ------------------------------------------ */
+
+/* True if the bytes' side can walk over floats with these strides: pictures
+ * anyhow; other tensors if their last dimension is dense and all before it are
+ * as one. */
+static bool can_be_walked(const struct sosie_shape *shape,
+                          const dnnl_dims_t strides)
+{
+    size_t last = shape->rank ? shape->rank - 1 : 0;
+    if (sosie_is_picture(shape) || !shape->rank)
+        return true;
+    if (strides[last] != 1 && shape->dims[last] != 1)
+        return false;
+    for (size_t d = 0; d + 1 < last; d++)
+        if (strides[d] != (int64_t)shape->dims[d + 1] * strides[d + 1])
+            return false;
+    return true;
+}
+
+/* sosie_int8_sides.floats_in */
 static enum sosie_status int8_in(void *data, sosie_value_id id,
                                  const size_t wish[SOSIE_MAX_RANK],
                                  uint32_t *buffer,
@@ -1151,8 +1170,7 @@ static enum sosie_status int8_in(void *data, sosie_value_id id,
         }
     st = as_it_is(lo, id, &tensor, err);
     if (!st && (!sosie_md_strides(tensor.md, &rank, dims, md_strides) ||
-                (shape->rank != 4 && shape->rank &&
-                 md_strides[shape->rank - 1] != 1))) {
+                !can_be_walked(shape, md_strides))) {
         st = in_plain(lo, id, &tensor, err);
         if (!st)
             (void)sosie_md_strides(tensor.md, &rank, dims, md_strides);
@@ -1164,6 +1182,8 @@ static enum sosie_status int8_in(void *data, sosie_value_id id,
         strides[d] = (size_t)md_strides[d];
     return SOSIE_OK;
 }
+
+/* sosie_int8_sides.floats_out */
 static enum sosie_status int8_out(void *data, sosie_value_id id,
                                   const size_t strides[SOSIE_MAX_RANK],
                                   uint32_t *buffer, struct sosie_error *err)
@@ -1176,11 +1196,13 @@ static enum sosie_status int8_out(void *data, sosie_value_id id,
     for (int i = 0; i < rank; i++)
         md_strides[i] = (int64_t)strides[i];
     if (sosie_md_strided(lo->arena, rank, dims, md_strides, &md))
-        return sosie_fail(err, SOSIE_REFUSED, "md");
+        return sosie_fail(err, SOSIE_REFUSED,
+                          "a layout that oneDNN does not know");
     st = new_tensor(lo, md, &lo->tensors[id], err);
     *buffer = lo->tensors[id].buffer;
     return st;
 }
+
 /* ---- lowering ------------------------------------------------------------ */
 
 static enum sosie_status lower_node(struct lowering *lo,

@@ -558,6 +558,43 @@ static void ops_without_bytes_stay_float_between_conversions(void **state)
     check(&b, qdq(&b, x, 0.01F, 128, SOSIE_U8), 0.01F, 0, NULL);
 }
 
+static sosie_value_id reshape(struct builder *b, sosie_value_id x, size_t rank,
+                              const int64_t *dims)
+{
+    struct sosie_node node = {
+        .op = SOSIE_OP_RESHAPE, .n_inputs = 1, .inputs = {x}};
+    node.reshape.rank = rank;
+    memcpy(node.reshape.dims, dims, rank * sizeof(*dims));
+    return add(b, &node);
+}
+
+/* Heads of an attention: a transposed look at floats, whose first dimension is
+ * not the batch. */
+static void tensors_that_are_no_pictures(void **state)
+{
+    static const int64_t split[] = {6, 2, 4}, blocks[] = {2, 3, 2, 4};
+    static const size_t permutations[][SOSIE_MAX_RANK] = {{1, 0, 2},
+                                                          {2, 1, 0}};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct sosie_node transpose = {.op = SOSIE_OP_TRANSPOSE, .n_inputs = 1};
+        struct builder b;
+        start(&b, 13 + i);
+        transpose.inputs[0] = reshape(
+            &b, input(&b, (struct sosie_shape){3, {1, 6, 8}}), 3, split);
+        memcpy(transpose.permutation, permutations[i],
+               sizeof(transpose.permutation));
+        check(&b, qdq(&b, add(&b, &transpose), X, 128, SOSIE_U8), X, 0, NULL);
+        start(&b, 15 + i);
+        check(&b,
+              qdq(&b,
+                  reshape(&b, input(&b, (struct sosie_shape){3, {1, 6, 8}}), 4,
+                          blocks),
+                  X, 128, SOSIE_U8),
+              X, 0, NULL);
+    }
+}
+
 static void a_network_without_bytes_has_no_int8(void **state)
 {
     struct sosie_net_options options = {.ops = &sosie_ops_onednn,
@@ -612,6 +649,7 @@ int main(void)
         cmocka_unit_test(functions_of_the_same_bytes_are_one_table),
         cmocka_unit_test(pools_sums_and_concatenations),
         cmocka_unit_test(ops_without_bytes_stay_float_between_conversions),
+        cmocka_unit_test(tensors_that_are_no_pictures),
         cmocka_unit_test(a_network_without_bytes_has_no_int8),
         cmocka_unit_test(scales_that_cannot_be_are_refused),
     };
