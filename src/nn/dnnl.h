@@ -105,6 +105,25 @@ static inline bool sosie_md_strides(sosie_md md, int *rank, dnnl_dims_t dims,
     return true;
 }
 
+/* Floats of sizes (1, C, 1, 1) whose channels stand as those of `like`, in the
+ * blocks that convolutions without AVX-512 choose; false if `like` has none. */
+static inline bool sosie_md_channels_like(struct sosie_arena *arena,
+                                          sosie_md like, const dnnl_dims_t dims,
+                                          sosie_md *out)
+{
+    const dnnl_blocking_desc_t *blocks = &like->format_desc.blocking;
+    dnnl_memory_desc_t md;
+    if (like->format_kind != dnnl_blocked || like->ndims != 4 ||
+        blocks->inner_nblks != 1 || blocks->inner_idxs[0] != 1 ||
+        (blocks->inner_blks[0] != 8 && blocks->inner_blks[0] != 16) ||
+        dnnl_memory_desc_init_by_tag(&md, 4, dims, dnnl_f32,
+                                     blocks->inner_blks[0] == 8
+                                         ? dnnl_aBcd8b
+                                         : dnnl_aBcd16b))
+        return false;
+    return !sosie_md_keep(arena, &md, out);
+}
+
 /* What a primitive chose; `what` as dnnl_query_src_md. */
 static inline dnnl_status_t sosie_pd_md(struct sosie_arena *arena,
                                         const_dnnl_primitive_desc_t pd,

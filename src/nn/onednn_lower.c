@@ -639,23 +639,39 @@ static bool find_binary(enum sosie_op op, dnnl_alg_kind_t *kind)
     }
 }
 
+/* A tensor's shape with as many dimensions as `rank`, 1s in front. */
+static struct sosie_shape widened(const struct sosie_shape *shape, size_t rank)
+{
+    struct sosie_shape wide = {rank, {0}};
+    for (size_t i = 0; i < rank; i++)
+        wide.dims[i] =
+            i + shape->rank < rank ? 1 : shape->dims[i + shape->rank - rank];
+    return wide;
+}
+
 /* The second of two inputs, for a result that stands as `like`: in that layout
- * if it is as large, otherwise row-major with as many dimensions. */
+ * if it is as large or one number a channel, otherwise row-major with as many
+ * dimensions. */
 static enum sosie_status second_input(struct lowering *lo, sosie_value_id id,
                                       const struct sosie_shape *shape,
                                       sosie_md like, struct tensor *b,
                                       struct sosie_error *err)
 {
     const struct sosie_shape *small = shape_of(lo, id);
-    struct sosie_shape wide = {shape->rank, {0}};
+    struct sosie_shape wide = widened(small, shape->rank);
+    sosie_md md;
+    dnnl_dims_t dims;
     enum sosie_status st;
     dnnl_status_t dnn;
     if (sosie_shape_equal(small, shape))
         return in_layout(lo, id, like, b, err);
-    for (size_t i = 0; i < wide.rank; i++)
-        wide.dims[i] = i + small->rank < wide.rank
-                           ? 1
-                           : small->dims[i + small->rank - wide.rank];
+    if (small->rank == 4 && shape->rank == 4 &&
+        sosie_shape_count(small) == shape->dims[1] &&
+        small->dims[1] == shape->dims[1]) {
+        (void)dims_of(small, dims);
+        if (sosie_md_channels_like(lo->arena, like, dims, &md))
+            return in_layout(lo, id, md, b, err);
+    }
     st = in_plain(lo, id, b, err);
     dnn = plain_md(lo->arena, &wide, &b->md);
     if (!st && dnn)
@@ -752,45 +768,122 @@ static bool is_inner_product(const struct sosie_graph *graph,
            (!c || (c->data && c->shape.rank == 1 && is_one(node->gemm.beta)));
 }
 
-static enum sosie_status lower_gemm(struct lowering *lo,
-                                    const struct sosie_node *node,
-                                    struct sosie_error *err)
-{
-    const struct sosie_graph *graph = &lo->net->graph;
-    const struct sosie_shape *shape = shape_of(lo, node->output);
-    bool has_bias = sosie_node_input(graph, node, SOSIE_GEMM_C) != NULL;
-    int64_t inner = (int64_t)shape_of(lo, node->inputs[0])->dims[1];
-    int64_t columns = (int64_t)shape->dims[1];
-    dnnl_dims_t dims = {columns, inner};
-    dnnl_dims_t as_given = {inner, 1}, transposed = {1, columns};
-    struct tensor x, w, bias = {0}, *out = &lo->tensors[node->output];
-    sosie_md given, any, dst;
-    enum sosie_status st;
-    dnnl_status_t dnn;
+/* x * W + bias with constant W: rows x inner times inner x columns. */
+struct product {
+    sosie_value_id x, w, bias; /* bias may be SOSIE_NO_VALUE */
+    int64_t rows, inner, columns;
+    bool is_transposed; /* W is given as columns x inner */
+};
 
-    if (!is_inner_product(graph, node))
-        return lower_plain(lo, node, err);
-    st = in_plain_as(lo, node->inputs[SOSIE_GEMM_A], lo->type, &x, err);
+/* Where the matrices stand: W as given and as packed. */
+struct product_layouts {
+    sosie_md src, given, weights, dst;
+};
+
+/* Makes lo->pd for sizes and strides of the three in `rank` dimensions. */
+static dnnl_status_t product_layouts(struct lowering *lo, int rank,
+                                     const dnnl_dims_t sizes[3],
+                                     const dnnl_dims_t strides[3],
+                                     struct product_layouts *layouts)
+{
+    dnnl_status_t dnn;
+    if ((dnn = sosie_md_strided(lo->arena, rank, sizes[0], strides[0],
+                                &layouts->src)) ||
+        (dnn = sosie_md_as(lo->arena, layouts->src, lo->type, &layouts->src)) ||
+        (dnn = sosie_md_strided(lo->arena, rank, sizes[1], strides[1],
+                                &layouts->given)) ||
+        (dnn = sosie_md_any(lo->arena, rank, sizes[1], lo->type,
+                            &layouts->weights)))
+        return dnn;
+    return sosie_md_strided(lo->arena, rank, sizes[2], strides[2],
+                            &layouts->dst);
+}
+
+static dnnl_status_t as_inner_product(struct lowering *lo,
+                                      const struct product *p, sosie_md bias,
+                                      struct product_layouts *layouts)
+{
+    const dnnl_dims_t sizes[3] = {
+        {p->rows, p->inner}, {p->columns, p->inner}, {p->rows, p->columns}};
+    const dnnl_dims_t strides[3] = {
+        {p->inner, 1},
+        {p->is_transposed ? p->inner : 1, p->is_transposed ? 1 : p->columns},
+        {p->columns, 1}};
+    dnnl_status_t dnn = product_layouts(lo, 2, sizes, strides, layouts);
+    return dnn ? dnn
+               : sosie_inner_product_pd(lo->engine, layouts->src,
+                                        layouts->weights, bias, layouts->dst,
+                                        lo->attr, &lo->pd);
+}
+
+/* The rows as the pixels of a picture whose channels are the columns. */
+static dnnl_status_t as_convolution(struct lowering *lo,
+                                    const struct product *p, sosie_md bias,
+                                    struct product_layouts *layouts)
+{
+    const struct sosie_conv_window window = {.strides = {1, 1},
+                                             .dilations = {1, 1}};
+    const dnnl_dims_t sizes[3] = {{1, p->inner, p->rows, 1},
+                                  {p->columns, p->inner, 1, 1},
+                                  {1, p->columns, p->rows, 1}};
+    const dnnl_dims_t strides[3] = {
+        {p->rows * p->inner, 1, p->inner, p->inner},
+        {p->is_transposed ? p->inner : 1, p->is_transposed ? 1 : p->columns, 1,
+         1},
+        {p->rows * p->columns, 1, p->columns, p->columns}};
+    dnnl_status_t dnn = product_layouts(lo, 4, sizes, strides, layouts);
+    return dnn ? dnn
+               : sosie_conv_pd(lo->engine, layouts->src, layouts->weights, bias,
+                               layouts->dst, &window, lo->attr, &lo->pd);
+}
+
+/* Without AVX-512, oneDNN's inner product is a gemm that packs the weights in
+ * each pass; its convolutions have them packed before. */
+static dnnl_status_t choose_product(struct lowering *lo,
+                                    const struct product *p, sosie_md bias,
+                                    struct product_layouts *layouts)
+{
+    dnnl_status_t dnn = as_inner_product(lo, p, bias, layouts);
+    if (!dnn && p->rows > 1 &&
+        strstr(sosie_pd_implementation(lo->pd), "gemm:jit")) {
+        dnnl_primitive_desc_t gemm = lo->pd;
+        struct product_layouts better;
+        lo->pd = NULL;
+        if (as_convolution(lo, p, bias, &better) || is_reference(lo) ||
+            strstr(sosie_pd_implementation(lo->pd), "gemm")) {
+            dnnl_primitive_desc_destroy(lo->pd);
+            lo->pd = gemm;
+        } else {
+            dnnl_primitive_desc_destroy(gemm);
+            *layouts = better;
+        }
+    }
+    return dnn ? dnn
+               : sosie_pd_md(lo->arena, lo->pd, dnnl_query_weights_md,
+                             &layouts->weights);
+}
+
+static enum sosie_status lower_product(struct lowering *lo,
+                                       const struct sosie_node *node,
+                                       const struct product *p,
+                                       struct sosie_error *err)
+{
+    struct tensor x, w, bias = {0}, *out = &lo->tensors[node->output];
+    bool has_bias = p->bias != SOSIE_NO_VALUE;
+    struct product_layouts layouts;
+    enum sosie_status st = in_plain_as(lo, p->x, lo->type, &x, err);
+    dnnl_status_t dnn;
     if (!st && has_bias)
-        st = in_plain(lo, node->inputs[SOSIE_GEMM_C], &bias, err);
+        st = in_plain(lo, p->bias, &bias, err);
     if (st)
         return st;
-    dnn = sosie_md_strided(lo->arena, 2, dims,
-                           node->gemm.trans_b ? as_given : transposed, &given);
-    if (!dnn)
-        dnn = sosie_md_any(lo->arena, 2, dims, lo->type, &any);
-    if (!dnn)
-        dnn = plain_md(lo->arena, shape, &dst);
-    if (!dnn)
-        dnn = sosie_inner_product_pd(lo->engine, x.md, any, bias.md, dst,
-                                     lo->attr, &lo->pd);
-    if (!dnn)
-        dnn = sosie_pd_md(lo->arena, lo->pd, dnnl_query_weights_md, &any);
+    dnn = choose_product(lo, p, bias.md, &layouts);
     if (dnn)
         return without_pd(lo, node, dnn, err);
-    st = packed(lo, node->inputs[SOSIE_GEMM_B], given, any, &w, err);
+    x.md = layouts.src;
+    st = packed(lo, p->w, layouts.given, layouts.weights, &w, err);
     if (!st)
-        st = new_tensor(lo, dst, out, err);
+        st = new_tensor(lo, layouts.dst, out, err);
     if (!st) {
         struct arg args[] = {{DNNL_ARG_SRC, x},
                              {DNNL_ARG_WEIGHTS, w},
@@ -798,20 +891,31 @@ static enum sosie_status lower_gemm(struct lowering *lo,
                              {DNNL_ARG_BIAS, bias}};
         st = emit(lo, lo->pd, args, has_bias ? 4 : 3, err);
     }
-    return st;
+    dnn = plain_md(lo->arena, shape_of(lo, node->output), &out->md);
+    return st || !dnn ? st : sosie_onednn_fail(err, dnn, "a tensor's layout");
+}
+
+static enum sosie_status lower_gemm(struct lowering *lo,
+                                    const struct sosie_node *node,
+                                    struct sosie_error *err)
+{
+    const struct sosie_graph *graph = &lo->net->graph;
+    const struct sosie_shape *x = shape_of(lo, node->inputs[SOSIE_GEMM_A]);
+    struct product p = {.x = node->inputs[SOSIE_GEMM_A],
+                        .w = node->inputs[SOSIE_GEMM_B],
+                        .bias = SOSIE_NO_VALUE,
+                        .is_transposed = node->gemm.trans_b};
+    if (!is_inner_product(graph, node))
+        return lower_plain(lo, node, err);
+    if (sosie_node_input(graph, node, SOSIE_GEMM_C))
+        p.bias = node->inputs[SOSIE_GEMM_C];
+    p.rows = (int64_t)x->dims[0];
+    p.inner = (int64_t)x->dims[1];
+    p.columns = (int64_t)shape_of(lo, node->output)->dims[1];
+    return lower_product(lo, node, &p, err);
 }
 
 /* ---- MatMul -------------------------------------------------------------- */
-
-/* A tensor's shape with as many dimensions as `rank`, 1s in front. */
-static struct sosie_shape widened(const struct sosie_shape *shape, size_t rank)
-{
-    struct sosie_shape wide = {rank, {0}};
-    for (size_t i = 0; i < rank; i++)
-        wide.dims[i] =
-            i + shape->rank < rank ? 1 : shape->dims[i + shape->rank - rank];
-    return wide;
-}
 
 /* Rows times a constant matrix: the rows of all batches are one matrix. */
 static enum sosie_status lower_matmul_constant(struct lowering *lo,
@@ -819,38 +923,14 @@ static enum sosie_status lower_matmul_constant(struct lowering *lo,
                                                struct sosie_error *err)
 {
     const struct sosie_shape *b = shape_of(lo, node->inputs[1]);
-    const struct sosie_shape *shape = shape_of(lo, node->output);
-    struct sosie_shape rows = {2, {0, b->dims[0]}}, result = {2, {0}};
-    dnnl_dims_t dims = {(int64_t)b->dims[1], (int64_t)b->dims[0]};
-    dnnl_dims_t strides = {1, (int64_t)b->dims[1]};
-    struct tensor x, w, *out = &lo->tensors[node->output];
-    sosie_md given, any, dst, plain;
-    enum sosie_status st = in_plain_as(lo, node->inputs[0], lo->type, &x, err);
-    dnnl_status_t dnn;
-    if (st)
-        return st;
-    rows.dims[0] = result.dims[0] = sosie_shape_count(shape) / b->dims[1];
-    result.dims[1] = b->dims[1];
-    if ((dnn = plain_md(lo->arena, &rows, &x.md)) ||
-        (dnn = sosie_md_as(lo->arena, x.md, lo->type, &x.md)) ||
-        (dnn = plain_md(lo->arena, &result, &dst)) ||
-        (dnn = plain_md(lo->arena, shape, &plain)) ||
-        (dnn = sosie_md_strided(lo->arena, 2, dims, strides, &given)) ||
-        (dnn = sosie_md_any(lo->arena, 2, dims, lo->type, &any)) ||
-        (dnn = sosie_inner_product_pd(lo->engine, x.md, any, NULL, dst,
-                                      lo->attr, &lo->pd)) ||
-        (dnn = sosie_pd_md(lo->arena, lo->pd, dnnl_query_weights_md, &any)))
-        return without_pd(lo, node, dnn, err);
-    st = packed(lo, node->inputs[1], given, any, &w, err);
-    if (!st)
-        st = new_tensor(lo, dst, out, err);
-    if (!st) {
-        struct arg args[] = {
-            {DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, w}, {DNNL_ARG_DST, *out}};
-        st = emit(lo, lo->pd, args, 3, err);
-    }
-    out->md = plain;
-    return st;
+    size_t n = sosie_shape_count(shape_of(lo, node->output));
+    struct product p = {.x = node->inputs[0],
+                        .w = node->inputs[1],
+                        .bias = SOSIE_NO_VALUE,
+                        .rows = (int64_t)(n / b->dims[1]),
+                        .inner = (int64_t)b->dims[0],
+                        .columns = (int64_t)b->dims[1]};
+    return lower_product(lo, node, &p, err);
 }
 
 static enum sosie_status lower_matmul(struct lowering *lo,
