@@ -44,7 +44,8 @@ void sosie_kernels_init(struct sosie_kernels *kernels, unsigned flags)
                                       .scan_i8 = sosie_scan_i8_c,
                                       .dot_f32 = sosie_dot_f32_c,
                                       .axpy_f32 = sosie_axpy_f32_c,
-                                      .qconv_group = SOSIE_QGROUP,
+                                      .qconv_size = sosie_qconv_size_c,
+                                      .qconv_pack = sosie_qconv_pack_c,
                                       .qmap = sosie_qmap_c};
     SOSIE_SET_Q(kernels, c);
 #if defined(__x86_64__)
@@ -54,7 +55,8 @@ void sosie_kernels_init(struct sosie_kernels *kernels, unsigned flags)
         kernels->scan_i8 = sosie_scan_i8_avx2;
         kernels->dot_f32 = sosie_dot_f32_avx2;
         kernels->axpy_f32 = sosie_axpy_f32_avx2;
-        kernels->qconv_group = 8;
+        kernels->qconv_size = sosie_qconv_size_avx2;
+        kernels->qconv_pack = sosie_qconv_pack_avx2;
         kernels->qmap = sosie_qmap_avx2;
         SOSIE_SET_Q(kernels, avx2);
     }
@@ -62,7 +64,8 @@ void sosie_kernels_init(struct sosie_kernels *kernels, unsigned flags)
         kernels->name = "avx512vnni";
         kernels->dot_i8 = sosie_dot_i8_avx512vnni;
         kernels->scan_i8 = sosie_scan_i8_avx512vnni;
-        kernels->qconv_group = SOSIE_QGROUP;
+        kernels->qconv_size = sosie_qconv_size_c;
+        kernels->qconv_pack = sosie_qconv_pack_c;
         SOSIE_SET_Q(kernels, avx512vnni);
     }
     if (flags & SOSIE_CPU_AVX512VBMI)

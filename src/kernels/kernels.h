@@ -52,7 +52,8 @@ struct sosie_kernels {
     sosie_axpy_f32 *axpy_f32;
     /* of 8-bit networks */
     sosie_qconv_run *qconv;
-    size_t qconv_group; /* channels whose weights are to stand together */
+    sosie_qconv_size *qconv_size;
+    sosie_qconv_pack *qconv_pack;
     sosie_qdepthwise_run *qdepthwise;
     sosie_qaffine *qaffine;
     sosie_qadd *qadd;

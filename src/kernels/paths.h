@@ -24,6 +24,8 @@ sosie_axpy_f32 sosie_axpy_f32_c, sosie_axpy_f32_avx2;
 SOSIE_Q_PATH(c);
 SOSIE_Q_PATH(avx2);
 SOSIE_Q_PATH(avx512vnni);
+sosie_qconv_size sosie_qconv_size_c, sosie_qconv_size_avx2;
+sosie_qconv_pack sosie_qconv_pack_c, sosie_qconv_pack_avx2;
 sosie_qmap sosie_qmap_c, sosie_qmap_avx2, sosie_qmap_avx512vbmi;
 
 #endif

@@ -1,15 +1,20 @@
 /* qavx2.c: the inner loops of 8-bit networks with AVX2 and FMA.
  *
  * AVX2's own product of bytes, vpmaddubsw, saturates, and so would answer
- * something else than the plain twin. Here bytes are widened to 16 bits and
- * multiplied by vpmaddwd: the same number of multiplications, none of them
- * wrong. Its peak is twice that of float32.
+ * something else than the plain twin. Here bytes are widened to 16 bits. Two
+ * products are then made with one multiplication and two sums (S. Winograd, "A
+ * New Algorithm for Inner Product", 1968):
  *
- * A convolution is worked on in tiles of up to 6 pixels x 8 channels, 12
- * accumulators: a vector of 4 channels' quads of weights, widened as it is
- * read, meets a pixel's quad in all lanes, which was widened before, once for
- * the 64 channels of a group. A lane has two partial sums a channel, which are
- * added at the end.
+ *   x0 w0 + x1 w1 = (x0 + w1) (x1 + w0) - x0 x1 - w0 w1
+ *
+ * since of this machine's units that add there are twice as many as of those
+ * that multiply. The sum of all x0 x1 of a pixel is the same for all channels,
+ * that of all w0 w1 of a channel the same for all pixels. What leaves int32 on
+ * the way comes back into it.
+ *
+ * A convolution is worked on in tiles of up to 4 pixels x 16 channels: 8
+ * accumulators. A pixel's bytes are widened once for 256 channels, weights as
+ * they are read.
  *
  * A depthwise convolution takes 16 channels at once. Two rows of a column are
  * interleaved, and used for all of the (up to 4) outputs of a tile that the
@@ -20,8 +25,8 @@
 #include <string.h>
 
 enum {
-    PIXELS = 6,                /* of a tile */
-    CHANNELS = 8,              /* of a tile */
+    PIXELS = 4,                /* of a tile */
+    WIDE = 256,                /* channels that share widened pixels */
     STEPS = 256,               /* that are widened at a time */
     WIDE_ROW = 4 * STEPS + 32, /* from one pixel's to the next; the 32 keep
                                   them out of each other's cache sets */
@@ -33,10 +38,15 @@ enum {
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* The compiler would read all pixels of a step first, and then lack registers
- * for the sums. */
-#define KEEP_ORDER(acc)                                                        \
-    __asm__ volatile("" : "+x"((acc)[0]), "+x"((acc)[1])::"memory")
+/* sum += product, in place. Left to itself, gcc reads all pixels of a step
+ * first, renames the sums, and then lacks registers for them. */
+INLINE void accumulate(__m256i *sum, __m256i product)
+{
+    __asm__ volatile("vpaddd %1, %0, %0"
+                     : "+x"(*sum)
+                     : "x"(product)
+                     : "memory");
+}
 
 /* ---- parts of vectors ---------------------------------------------------- */
 
@@ -63,12 +73,14 @@ INLINE __m128i load_bytes(const uint8_t *in, size_t n)
 INLINE void store_bytes(uint8_t *out, __m128i bytes, size_t n)
 {
     uint8_t part[16];
-    if (n >= sizeof(part)) {
+    if (n >= 16) {
         _mm_storeu_si128((__m128i *)(void *)out, bytes);
-        return;
+    } else if (n == 8) {
+        _mm_storel_epi64((__m128i *)(void *)out, bytes);
+    } else {
+        _mm_storeu_si128((__m128i *)(void *)part, bytes);
+        memcpy(out, part, n);
     }
-    _mm_store_si128((__m128i *)(void *)part, bytes);
-    memcpy(out, part, n);
 }
 
 /* The first n of 8 lanes. */
@@ -155,53 +167,117 @@ INLINE __m256 scaled(const struct sosie_qfinish *f, size_t slot, __m256i sum)
                            _mm256_loadu_ps(f->shift + slot));
 }
 
-/* What only some networks have, on the way of 8 numbers. */
-INLINE __m256 with_extras(const struct sosie_qfinish *f, __m256 v,
-                          const __m256 *residual)
+/* What becomes of a pixel's sums beyond scale and shift. */
+struct extras {
+    bool act, rounds, residual, to_float;
+};
+
+/* 8 sums of channels `slot` and on; r: as many residual bytes. */
+INLINE __m256 finished(const struct sosie_qfinish *f, struct extras with,
+                       const int32_t *sums, size_t slot, __m128i r)
 {
-    if (f->act)
+    __m256 v = scaled(f, slot, load(sums));
+    if (with.act)
         v = apply_act(f->act, v);
-    if (f->rounds) {
+    if (with.rounds) {
         v = _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
         v = clipped(v, 0.0F, 255.0F);
     }
-    if (residual) {
-        __m256 r = _mm256_fmadd_ps(*residual, _mm256_set1_ps(f->residual_gain),
-                                   _mm256_set1_ps(f->residual_shift));
-        v = _mm256_fmadd_ps(v, _mm256_set1_ps(f->gain), r);
-    }
+    if (with.residual)
+        v = _mm256_fmadd_ps(v, _mm256_set1_ps(f->gain),
+                            _mm256_fmadd_ps(low_floats(r),
+                                            _mm256_set1_ps(f->residual_gain),
+                                            _mm256_set1_ps(f->residual_shift)));
     return v;
 }
 
-/* The sums of 16 channels of one pixel, from `slot` on, n of which count. */
-INLINE void finish(const struct sosie_qfinish *f, const int32_t *sums,
+/* n channels of one pixel, `slot` and on; all of `with` are constants to the
+ * compiler. */
+INLINE void finish_row(const struct sosie_qfinish *f, struct extras with,
+                       const int32_t *sums, size_t slot, size_t n,
+                       const uint8_t *residual, void *out)
+{
+    for (size_t c = 0; c < n; c += 16) {
+        __m128i r = _mm_setzero_si128();
+        __m256 a, b;
+        if (with.residual)
+            r = load_bytes(residual + slot + c, n - c);
+        a = finished(f, with, sums + c, slot + c, r);
+        b = finished(f, with, sums + c + 8, slot + c + 8, _mm_srli_si128(r, 8));
+        if (!with.to_float) {
+            store_bytes((uint8_t *)out + slot + c,
+                        bounded(narrowed(a, b), f->low, f->high), n - c);
+            continue;
+        }
+        _mm256_maskstore_ps((float *)out + slot + c, first(n - c),
+                            clipped(a, f->low, f->high));
+        _mm256_maskstore_ps((float *)out + slot + c + 8,
+                            first(beyond(n - c, 8)),
+                            clipped(b, f->low, f->high));
+    }
+}
+
+static void finish(const struct sosie_qfinish *f, const int32_t *sums,
                    size_t slot, size_t n, const uint8_t *residual, void *out)
 {
-    __m256 a = scaled(f, slot, load(sums));
-    __m256 b = scaled(f, slot + 8, load(sums + 8));
-    if (residual) {
-        __m128i r = load_bytes(residual + slot, n);
-        __m256 low = low_floats(r), high = high_floats(r);
-        a = with_extras(f, a, &low);
-        b = with_extras(f, b, &high);
-    } else if (f->act || f->rounds) {
-        a = with_extras(f, a, NULL);
-        b = with_extras(f, b, NULL);
-    }
-    if (!f->to_float) {
-        store_bytes((uint8_t *)out + slot,
-                    bounded(narrowed(a, b), f->low, f->high), n);
-        return;
-    }
-    _mm256_maskstore_ps((float *)out + slot, first(n),
-                        clipped(a, f->low, f->high));
-    _mm256_maskstore_ps((float *)out + slot + 8, first(beyond(n, 8)),
-                        clipped(b, f->low, f->high));
+    struct extras with = {f->act, f->rounds, residual, f->to_float};
+    if (with.to_float || (with.act && (with.rounds || with.residual)))
+        finish_row(f, with, sums, slot, n, residual, out);
+    else if (with.act)
+        finish_row(f, (struct extras){.act = true}, sums, slot, n, NULL, out);
+    else if (with.residual && with.rounds)
+        finish_row(f, (struct extras){.rounds = true, .residual = true}, sums,
+                   slot, n, residual, out);
+    else if (with.residual)
+        finish_row(f, (struct extras){.residual = true}, sums, slot, n,
+                   residual, out);
+    else
+        finish_row(f, (struct extras){.rounds = with.rounds}, sums, slot, n,
+                   NULL, out);
 }
 
 /* ---- convolution --------------------------------------------------------- */
 
-/* A step is a quad of a tap; where a block of them starts, and how many. */
+/* A step is a quad of a tap. Packed weights: for each channel the sum of its
+ * w0 w1, in int32, in blocks of 16 channels; then for each 8 channels, step
+ * after step, w0 and w2 of all 8, and w1 and w3 of all 8. */
+
+static size_t in_blocks(size_t n_out)
+{
+    return (n_out + SOSIE_QBLOCK - 1) / SOSIE_QBLOCK * SOSIE_QBLOCK;
+}
+
+size_t sosie_qconv_size_avx2(size_t n_taps, size_t n_quads, size_t n_out)
+{
+    return in_blocks(n_out) * (sizeof(int32_t) + 4 * n_taps * n_quads);
+}
+
+void sosie_qconv_pack_avx2(const int8_t *weights, size_t n_taps, size_t n_quads,
+                           size_t n_in, size_t n_out, bool is_transposed,
+                           int8_t *packed)
+{
+    size_t padded = in_blocks(n_out), n_steps = n_taps * n_quads;
+    int8_t *quads = packed + padded * sizeof(int32_t);
+    for (size_t c = 0; c < padded; c++) {
+        int8_t *to = quads + 4 * n_steps * (c - c % 8) + 2 * (c % 8);
+        int32_t sum = 0;
+        for (size_t t = 0; t < n_taps; t++)
+            for (size_t q = 0; q < n_quads; q++, to += 32) {
+                int8_t w[4];
+                for (size_t i = 0; i < 4; i++)
+                    w[i] = sosie_qconv_weight(weights, n_taps, n_in, n_out,
+                                              is_transposed, c, t, 4 * q + i);
+                to[0] = w[0];
+                to[1] = w[2];
+                to[16] = w[1];
+                to[17] = w[3];
+                sum += w[0] * w[1] + w[2] * w[3];
+            }
+        memcpy(packed + c * sizeof(sum), &sum, sizeof(sum));
+    }
+}
+
+/* Where a block of steps starts, and how many they are. */
 struct steps {
     size_t tap, quad, n;
 };
@@ -210,182 +286,221 @@ struct steps {
 static bool next_steps(const struct sosie_qconv *conv, struct steps *at)
 {
     size_t left;
-    at->quad += at->n;
-    at->tap += at->quad / conv->n_quads;
-    at->quad %= conv->n_quads;
+    for (at->quad += at->n; at->quad >= conv->n_quads; at->tap++)
+        at->quad -= conv->n_quads;
     left = (conv->n_taps - at->tap) * conv->n_quads - at->quad;
     at->n = left < STEPS ? left : STEPS;
     return left > 0;
 }
 
-/* Bytes of n quads as 16 bits. */
-INLINE void widen(const uint8_t *from, size_t n, int16_t *to)
+/* Up to four quads as x0 x2 x1 x3 in 16 bits each; adds their x0 x1. */
+INLINE __m128i widen(__m128i bytes, __m128i *sum, __m128i *second_half)
 {
-    for (; n >= 4; n -= 4, from += 16, to += 16)
-        _mm256_storeu_si256((__m256i *)(void *)to,
-                            _mm256_cvtepu8_epi16(load_half(from)));
-    for (; n; n--, from += 4, to += 4) {
-        int32_t quad;
-        memcpy(&quad, from, sizeof(quad));
-        _mm_storel_epi64((__m128i *)(void *)to,
-                         _mm_cvtepu8_epi16(_mm_cvtsi32_si128(quad)));
-    }
+    __m128i even = _mm_and_si128(bytes, _mm_set1_epi16(0xff));
+    __m128i odd = _mm_srli_epi16(bytes, 8);
+    *sum = _mm_add_epi32(*sum, _mm_madd_epi16(even, odd));
+    *second_half = _mm_unpackhi_epi32(even, odd);
+    return _mm_unpacklo_epi32(even, odd);
 }
 
-/* The bytes that the steps read of a pixel's window. */
-static void widen_steps(const struct sosie_qconv *conv, struct steps at,
-                        const uint8_t *in, int16_t *to)
+/* The bytes that the steps read of a pixel's window; the sum of x0 x1. */
+static int32_t widen_steps(const struct sosie_qconv *conv, struct steps at,
+                           const uint8_t *in, int16_t *to)
 {
+    __m128i sum = _mm_setzero_si128(), more;
     while (at.n) {
+        const uint8_t *from = in + conv->taps[at.tap] + 4 * at.quad;
         size_t n = conv->n_quads - at.quad;
         n = n < at.n ? n : at.n;
-        widen(in + conv->taps[at.tap] + 4 * at.quad, n, to);
-        to += 4 * n;
         at.n -= n;
         at.quad = 0;
         at.tap++;
+        for (; n >= 4; n -= 4, from += 16, to += 16) {
+            __m128i wide = widen(load_half(from), &sum, &more);
+            _mm_storeu_si128((__m128i *)(void *)to, wide);
+            _mm_storeu_si128((__m128i *)(void *)(to + 8), more);
+        }
+        for (; n; n--, from += 4, to += 4) {
+            int32_t quad;
+            memcpy(&quad, from, sizeof(quad));
+            _mm_storel_epi64((__m128i *)(void *)to,
+                             widen(_mm_cvtsi32_si128(quad), &sum, &more));
+        }
     }
+    sum = _mm_add_epi32(sum, _mm_srli_si128(sum, 8));
+    sum = _mm_add_epi32(sum, _mm_srli_si128(sum, 4));
+    return _mm_cvtsi128_si32(sum);
 }
 
 /* What a tile is made from. */
 struct tile {
     const struct sosie_qconv *conv;
-    const int16_t *wide; /* of its pixels, WIDE_ROW apart */
-    const int8_t *w;
+    const int16_t *wide;   /* of its pixels, WIDE_ROW apart */
+    int32_t minus[PIXELS]; /* their sums of x0 x1 */
+    const int8_t *w_minus; /* those of w0 w1, or zeros */
+    const int8_t *w;       /* of its first 8 channels; of the next 8: */
+    size_t next;           /* bytes after those */
     size_t n_steps;
     size_t channel, n; /* its first, and how many of them count */
     int32_t *sums;     /* added to, or NULL: the tile is finished at once, */
-    void *const *out;  /* which those without extras can be */
+    void *const *out;  /* which those without extras can be, */
+    uint8_t low, high; /* within these bounds */
 };
 
-INLINE __m128i as_half(__m256i words, int half)
-{
-    return half ? _mm256_extracti128_si256(words, 1)
-                : _mm256_castsi256_si128(words);
-}
-
-/* Sums of 8 channels of `pixels` pixels as bytes. */
-INLINE void finish_tile(const struct tile *t, __m256i *sums, size_t pixels)
+/* The sums of a tile as bytes. */
+INLINE void finish_tile(const struct tile *t, __m256i sums[2][PIXELS],
+                        size_t pixels, size_t vectors)
 {
     const struct sosie_qfinish *f = &t->conv->finish;
-    const __m256i low = _mm256_set1_epi8((char)(int)f->low);
-    const __m256i high = _mm256_set1_epi8((char)(int)f->high);
+    const __m256i low = _mm256_set1_epi8((char)t->low);
+    const __m256i high = _mm256_set1_epi8((char)t->high);
     const __m256i in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    __m256 scale = _mm256_loadu_ps(f->scale + t->channel);
-    __m256 shift = _mm256_loadu_ps(f->shift + t->channel);
-#pragma GCC unroll 6
-    for (size_t m = 0; m < pixels; m++)
-        sums[m] = _mm256_cvtps_epi32(
-            _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[m]), scale, shift));
-    for (size_t m = 0; m < pixels; m += 4) { /* four pixels a vector */
-        __m256i a = sums[m], b = m + 1 < pixels ? sums[m + 1] : a;
-        __m256i c = m + 2 < pixels ? sums[m + 2] : a;
-        __m256i d = m + 3 < pixels ? sums[m + 3] : a;
-        int64_t of[4];
-        a = _mm256_packus_epi16(_mm256_packs_epi32(a, b),
-                                _mm256_packs_epi32(c, d));
-        a = _mm256_permutevar8x32_epi32(a, in_order);
-        a = _mm256_min_epu8(_mm256_max_epu8(a, low), high);
-        _mm256_storeu_si256((__m256i *)(void *)of, a);
-        for (size_t i = 0; i < 4 && m + i < pixels; i++) {
-            uint8_t *to = (uint8_t *)t->out[m + i] + t->channel;
-            if (t->n >= 8)
-                memcpy(to, &of[i], 8);
-            else
-                memcpy(to, &of[i], t->n);
-        }
+    __m256i words[PIXELS]; /* of a pixel's 16 channels */
+#pragma GCC unroll 2
+    for (size_t v = 0; v < vectors; v++) {
+        __m256 scale = _mm256_loadu_ps(f->scale + t->channel + 8 * v);
+        __m256 shift = _mm256_loadu_ps(f->shift + t->channel + 8 * v);
+#pragma GCC unroll 4
+        for (size_t m = 0; m < pixels; m++)
+            sums[v][m] = _mm256_cvtps_epi32(
+                _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[v][m]), scale, shift));
+    }
+#pragma GCC unroll 4
+    for (size_t m = 0; m < PIXELS; m++)
+        words[m] = m < pixels
+                       ? _mm256_packs_epi32(sums[0][m], sums[vectors - 1][m])
+                       : words[0];
+#pragma GCC unroll 2
+    for (size_t m = 0; m < pixels; m += 2) {
+        __m256i bytes = _mm256_packus_epi16(words[m], words[m + 1]);
+        bytes = _mm256_permutevar8x32_epi32(bytes, in_order);
+        bytes = _mm256_min_epu8(_mm256_max_epu8(bytes, low), high);
+        store_bytes((uint8_t *)t->out[m] + t->channel,
+                    _mm256_castsi256_si128(bytes), t->n);
+        if (m + 1 < pixels)
+            store_bytes((uint8_t *)t->out[m + 1] + t->channel,
+                        _mm256_extracti128_si256(bytes, 1), t->n);
     }
 }
 
-/* `pixels` is a constant to the compiler. */
-INLINE void conv_tile(const struct tile *t, size_t pixels)
+/* `pixels` and `vectors` (of 8 channels) are constants to the compiler. */
+INLINE void conv_tile(const struct tile *t, size_t pixels, size_t vectors)
 {
     const int16_t *wide = t->wide;
     const int8_t *w = t->w, *end = w + 32 * t->n_steps;
-    __m256i acc[PIXELS][2], sums[PIXELS];
-#pragma GCC unroll 6
+    size_t next = t->next;
+    __m256i acc[2][PIXELS];
+#pragma GCC unroll 4
     for (size_t m = 0; m < pixels; m++)
-        acc[m][0] = acc[m][1] = _mm256_setzero_si256();
-    for (; w < end; w += 32, wide += 4) {
-        __m256i a = _mm256_cvtepi8_epi16(load_half(w));
-        __m256i b = _mm256_cvtepi8_epi16(load_half(w + 16));
-#pragma GCC unroll 6
-        for (size_t m = 0; m < pixels; m++) {
-            int64_t quad;
-            __m256i x;
-            memcpy(&quad, wide + m * WIDE_ROW, sizeof(quad));
-            x = _mm256_set1_epi64x(quad);
-            acc[m][0] = _mm256_add_epi32(acc[m][0], _mm256_madd_epi16(x, a));
-            acc[m][1] = _mm256_add_epi32(acc[m][1], _mm256_madd_epi16(x, b));
-            KEEP_ORDER(acc[m]);
+        acc[0][m] = acc[1][m] = _mm256_setzero_si256();
+    do {
+        __m256i even[2], odd[2];
+        even[0] = _mm256_cvtepi8_epi16(load_half(w));
+        odd[0] = _mm256_cvtepi8_epi16(load_half(w + 16));
+        if (vectors > 1) {
+            even[1] = _mm256_cvtepi8_epi16(load_half(w + next));
+            odd[1] = _mm256_cvtepi8_epi16(load_half(w + next + 16));
         }
+#pragma GCC unroll 4
+        for (size_t m = 0; m < pixels; m++) {
+            int32_t pair[2];
+            __m256i x_even, x_odd;
+            memcpy(pair, wide + m * WIDE_ROW, sizeof(pair));
+            x_even = _mm256_set1_epi32(pair[0]);
+            x_odd = _mm256_set1_epi32(pair[1]);
+#pragma GCC unroll 2
+            for (size_t v = 0; v < vectors; v++)
+                accumulate(&acc[v][m],
+                           _mm256_madd_epi16(_mm256_add_epi16(x_even, odd[v]),
+                                             _mm256_add_epi16(x_odd, even[v])));
+        }
+        w += 32;
+        wide += 4;
+    } while (w < end);
+#pragma GCC unroll 2
+    for (size_t v = 0; v < vectors; v++) {
+        __m256i minus = load(t->w_minus + 32 * v);
+#pragma GCC unroll 4
+        for (size_t m = 0; m < pixels; m++)
+            acc[v][m] = _mm256_sub_epi32(
+                acc[v][m],
+                _mm256_add_epi32(minus, _mm256_set1_epi32(t->minus[m])));
     }
-#pragma GCC unroll 6
-    for (size_t m = 0; m < pixels; m++) /* of the two sums a channel, one */
-        sums[m] = _mm256_permute4x64_epi64(
-            _mm256_hadd_epi32(acc[m][0], acc[m][1]), 0xd8);
     if (!t->sums) {
-        finish_tile(t, sums, pixels);
+        finish_tile(t, acc, pixels, vectors);
         return;
     }
-#pragma GCC unroll 6
-    for (size_t m = 0; m < pixels; m++) {
-        __m256i *to = (__m256i *)(void *)(t->sums + m * SOSIE_QGROUP);
-        _mm256_store_si256(to,
-                           _mm256_add_epi32(_mm256_load_si256(to), sums[m]));
-    }
+#pragma GCC unroll 2
+    for (size_t v = 0; v < vectors; v++)
+#pragma GCC unroll 4
+        for (size_t m = 0; m < pixels; m++) {
+            __m256i *to = (__m256i *)(void *)(t->sums + m * WIDE + 8 * v);
+            _mm256_store_si256(
+                to, _mm256_add_epi32(_mm256_load_si256(to), acc[v][m]));
+        }
 }
 
 typedef void tile_run(const struct tile *t);
 
-#define DEFINE_TILE(pixels)                                                    \
-    static void tile_##pixels(const struct tile *t)                            \
+#define DEFINE_TILE(pixels, vectors)                                           \
+    static void tile_##pixels##_##vectors(const struct tile *t)                \
     {                                                                          \
-        conv_tile(t, pixels);                                                  \
+        conv_tile(t, pixels, vectors);                                         \
     }
-DEFINE_TILE(1)
-DEFINE_TILE(2)
-DEFINE_TILE(3)
-DEFINE_TILE(4)
-DEFINE_TILE(5)
-DEFINE_TILE(6)
-static tile_run *const tiles[PIXELS] = {tile_1, tile_2, tile_3,
-                                        tile_4, tile_5, tile_6};
+DEFINE_TILE(1, 1)
+DEFINE_TILE(2, 1)
+DEFINE_TILE(3, 1)
+DEFINE_TILE(4, 1)
+DEFINE_TILE(1, 2)
+DEFINE_TILE(2, 2)
+DEFINE_TILE(3, 2)
+DEFINE_TILE(4, 2)
+static tile_run *const tiles[2][PIXELS] = {
+    {tile_1_1, tile_2_1, tile_3_1, tile_4_1},
+    {tile_1_2, tile_2_2, tile_3_2, tile_4_2}};
 
-/* `pixels` pixels of the up to 64 channels from `group` on. */
+static const int8_t no_minus[16 * sizeof(int32_t)];
+
+/* `pixels` pixels of the up to 256 channels from `group` on. */
 static void conv_group(const struct sosie_qconv *conv, size_t group,
                        const uint8_t *const *in, void *const *out,
                        const uint8_t *const *residual, size_t pixels)
 {
     _Alignas(32) int16_t wide[PIXELS * WIDE_ROW];
-    _Alignas(32) int32_t sums[PIXELS * SOSIE_QGROUP];
+    _Alignas(32) int32_t sums[PIXELS * WIDE];
     const struct sosie_qfinish *f = &conv->finish;
-    size_t all_steps = conv->n_taps * conv->n_quads, done = 0;
+    size_t n_steps = conv->n_taps * conv->n_quads, done = 0;
     size_t left = conv->n_out - group;
-    size_t channels = left < SOSIE_QGROUP ? left : SOSIE_QGROUP;
-    bool at_once = !f->act && !f->rounds && !f->to_float && !residual &&
-                   all_steps <= STEPS;
-    struct tile tile = {conv, wide, NULL, 0, group, 0, NULL, out};
+    size_t channels = left < WIDE ? left : WIDE;
+    bool at_once =
+        !f->act && !f->rounds && !f->to_float && !residual && n_steps <= STEPS;
+    const int8_t *w = conv->weights + in_blocks(conv->n_out) * sizeof(int32_t);
+    struct tile tile = {.conv = conv, .wide = wide, .out = out};
     struct steps at = {0, 0, 0};
 
-    if (!at_once)
-        memset(sums, 0, pixels * SOSIE_QGROUP * sizeof(*sums));
+    tile.next = 32 * n_steps;
+    if (at_once) {
+        tile.low = (uint8_t)f->low;
+        tile.high = (uint8_t)f->high;
+    } else {
+        memset(sums, 0, pixels * WIDE * sizeof(*sums));
+    }
     for (; next_steps(conv, &at); done += at.n) {
         for (size_t m = 0; m < pixels; m++)
-            widen_steps(conv, at, in[m], wide + m * WIDE_ROW);
+            tile.minus[m] = widen_steps(conv, at, in[m], wide + m * WIDE_ROW);
         tile.n_steps = at.n;
-        for (size_t c = 0; c < channels; c += CHANNELS) {
-            tile.w = conv->weights + 4 * ((group + c) * all_steps + 8 * done);
+        for (size_t c = 0; c < channels; c += 16) {
+            tile.w = w + 4 * ((group + c) * n_steps + 8 * done);
+            tile.w_minus = done ? no_minus : conv->weights + 4 * (group + c);
             tile.sums = at_once ? NULL : sums + c;
             tile.channel = group + c;
             tile.n = channels - c;
-            tiles[pixels - 1](&tile);
+            tiles[tile.n > 8][pixels - 1](&tile);
         }
     }
     for (size_t m = 0; m < pixels && !at_once; m++)
-        for (size_t c = 0; c < channels; c += 16)
-            finish(f, sums + m * SOSIE_QGROUP + c, group + c, channels - c,
-                   residual ? residual[m] : NULL, out[m]);
+        finish(f, sums + m * WIDE, group, channels,
+               residual ? residual[m] : NULL, out[m]);
 }
 
 void sosie_qconv_avx2(const struct sosie_qconv *conv, const uint8_t *const *in,
@@ -393,7 +508,7 @@ void sosie_qconv_avx2(const struct sosie_qconv *conv, const uint8_t *const *in,
                       size_t n)
 {
     size_t n_tiles = (n + PIXELS - 1) / PIXELS;
-    for (size_t group = 0; group < conv->n_out; group += SOSIE_QGROUP)
+    for (size_t group = 0; group < conv->n_out; group += WIDE)
         for (size_t i = 0, k = 0; i < n; k++) { /* tiles of even sizes */
             size_t pixels = (n - i) / (n_tiles - k);
             conv_group(conv, group, in + i, out + i,

@@ -52,34 +52,35 @@ static float finish(const struct sosie_qfinish *f, int32_t sum, size_t slot,
 
 /* ---- convolution --------------------------------------------------------- */
 
-size_t sosie_qconv_size(size_t n_taps, size_t n_quads, size_t n_out)
+/* Layout: for each group of 64 channels [tap][quad][channel][4]; the last group
+ * has as many channels as are left, in whole blocks of 16. */
+size_t sosie_qconv_size_c(size_t n_taps, size_t n_quads, size_t n_out)
 {
     return in_blocks(n_out) * 4 * n_taps * n_quads;
 }
 
-void sosie_qconv_pack(const int8_t *weights, size_t n_taps, size_t n_quads,
-                      size_t n_in, size_t n_out, size_t group,
-                      bool is_transposed, int8_t *packed)
+void sosie_qconv_pack_c(const int8_t *weights, size_t n_taps, size_t n_quads,
+                        size_t n_in, size_t n_out, bool is_transposed,
+                        int8_t *packed)
 {
     size_t padded = in_blocks(n_out);
-    for (size_t first = 0; first < padded; first += group) {
-        size_t last = first + min_size(padded - first, group);
+    for (size_t first = 0; first < padded; first += SOSIE_QGROUP) {
+        size_t last = first + min_size(padded - first, SOSIE_QGROUP);
         for (size_t t = 0; t < n_taps; t++)
             for (size_t q = 0; q < n_quads; q++)
                 for (size_t c = first; c < last; c++)
                     for (size_t k = 4 * q; k < 4 * q + 4; k++)
-                        *packed++ = c >= n_out || k >= n_in ? 0
-                                    : is_transposed
-                                        ? weights[k * n_out + c]
-                                        : weights[(c * n_in + k) * n_taps + t];
+                        *packed++ =
+                            sosie_qconv_weight(weights, n_taps, n_in, n_out,
+                                               is_transposed, c, t, k);
     }
 }
 
 static int32_t conv_sum(const struct sosie_qconv *conv, const uint8_t *in,
                         size_t c)
 {
-    size_t first = c - c % conv->group;
-    size_t width = min_size(in_blocks(conv->n_out) - first, conv->group);
+    size_t first = c - c % SOSIE_QGROUP;
+    size_t width = min_size(in_blocks(conv->n_out) - first, SOSIE_QGROUP);
     const int8_t *w = conv->weights + first * 4 * conv->n_taps * conv->n_quads +
                       (c - first) * 4;
     int32_t sum = 0;

@@ -7,7 +7,7 @@
  * operations in a stated order, so every path gives the very same bytes.
  *
  * The quads of four products that AVX-512 VNNI's vpdpbusd adds at once shape
- * the packed layouts; AVX2 and the plain twins read the same ones.
+ * the layouts. Weights are packed as the path at hand likes to read them.
  * Threads: any number at once. */
 #ifndef SOSIE_KERNELS_QUANTISED_H
 #define SOSIE_KERNELS_QUANTISED_H
@@ -55,22 +55,32 @@ struct sosie_qconv {
     size_t n_quads;        /* k: 4 * n_quads bytes a tap; what is beyond the
                               channels meets weights of 0, but must be there */
     size_t n_out;          /* channels */
-    /* For each `group` of channels: [tap][quad][channel][4]. The last group
-     * has as many channels as are left, in whole blocks of 16; see
-     * sosie_qconv_pack. */
-    const int8_t *weights;
-    size_t group; /* as the kernels want it: their qconv_group */
+    const int8_t *weights; /* as sosie_qconv_pack left them, aligned to 64 */
     struct sosie_qfinish finish;
 };
 
-/* Bytes of packed weights. */
-size_t sosie_qconv_size(size_t n_taps, size_t n_quads, size_t n_out);
+/* Bytes of packed weights, a multiple of 64. */
+typedef size_t sosie_qconv_size(size_t n_taps, size_t n_quads, size_t n_out);
 
 /* Packs weights (n_out, n_in, n_taps), as ONNX has those of convolutions, or
- * (n_in, n_out), as it has matrices. n_in <= 4 * n_quads; group divides 64. */
-void sosie_qconv_pack(const int8_t *weights, size_t n_taps, size_t n_quads,
-                      size_t n_in, size_t n_out, size_t group,
-                      bool is_transposed, int8_t *packed);
+ * (n_in, n_out), as it has matrices, in the way that the same table's
+ * sosie_qconv_run reads. n_in <= 4 * n_quads. */
+typedef void sosie_qconv_pack(const int8_t *weights, size_t n_taps,
+                              size_t n_quads, size_t n_in, size_t n_out,
+                              bool is_transposed, int8_t *packed);
+
+/* The weight of byte k of tap t for channel c, 0 beyond them: what packing asks
+ * for, in the order it likes. */
+static inline int8_t sosie_qconv_weight(const int8_t *weights, size_t n_taps,
+                                        size_t n_in, size_t n_out,
+                                        bool is_transposed, size_t c, size_t t,
+                                        size_t k)
+{
+    if (c >= n_out || k >= n_in)
+        return 0;
+    return is_transposed ? weights[k * n_out + c]
+                         : weights[(c * n_in + k) * n_taps + t];
+}
 
 /* Computes n pixels: in[i] is the first byte of pixel i's window, out[i] takes
  * its n_out channels (bytes, or floats), residual[i] has as many bytes;

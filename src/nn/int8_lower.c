@@ -239,8 +239,8 @@ static size_t packed_size(const struct packing *p)
     if (p->kernel_h)
         return sosie_qdepthwise_size(p->groups * p->abreast, p->kernel_h,
                                      p->kernel_w);
-    return p->groups *
-           sosie_qconv_size(packed_taps(p), packed_quads(p), p->n_out);
+    return p->groups * sosie_kernels()->qconv_size(packed_taps(p),
+                                                   packed_quads(p), p->n_out);
 }
 
 /* Weights (n_out, n_in, n_taps) as (n_out, row * pixel, n_taps / row). */
@@ -280,8 +280,8 @@ static enum sosie_status fill_weights(const void *how, const void *data,
         from = merged;
     }
     for (size_t g = 0; g < p->groups; g++) {
-        sosie_qconv_pack(from, packed_taps(p), packed_quads(p), n_in, p->n_out,
-                         sosie_kernels()->qconv_group, p->is_transposed, to);
+        sosie_kernels()->qconv_pack(from, packed_taps(p), packed_quads(p), n_in,
+                                    p->n_out, p->is_transposed, to);
         from += p->n_in * p->n_out * p->n_taps;
         to += packed_size(p) / p->groups;
     }
@@ -485,7 +485,6 @@ static enum sosie_status set_taps(struct sosie_int8 *int8, struct conv *conv,
     conv->code.conv.taps = taps;
     conv->code.conv.n_quads = packed_quads(p);
     conv->code.conv.n_out = p->n_out;
-    conv->code.conv.group = sosie_kernels()->qconv_group;
     conv->code.group = p->groups;
     /* what is read and written stays in the second-level cache */
     conv->code.chunk = ((size_t)256 << 10) / width;

@@ -123,7 +123,8 @@ static void run_chunk(const struct sosie_qcode *code,
     const struct sosie_kernels *kernels = sosie_kernels();
     struct sosie_qconv group = *conv;
     size_t in_step = code->in[0].channels / code->group;
-    size_t size = sosie_qconv_size(conv->n_taps, conv->n_quads, conv->n_out);
+    size_t size =
+        kernels->qconv_size(conv->n_taps, conv->n_quads, conv->n_out);
     size_t out_step = conv->n_out * (conv->finish.to_float ? sizeof(float) : 1);
 
     for (size_t g = 0; g < code->group; g++) {
