@@ -337,7 +337,7 @@ enum sosie_status sosie_onnx_fold(const struct sosie_graph *graph,
     bool is_reshape =
         node->op == SOSIE_OP_RESHAPE || node->op == SOSIE_OP_FLATTEN;
     enum kind kind = kind_of(graph, node);
-    size_t n_inputs;
+    size_t n_inputs = 0;
     void *room;
     enum sosie_status st;
 

@@ -314,7 +314,7 @@ enum sosie_status sosie_onnx_read_op(struct sosie_onnx_source *source,
                                      struct sosie_error *err)
 {
     struct sosie_node node = {.n_inputs = source->n_inputs};
-    const struct op *op;
+    const struct op *op = NULL;
     enum sosie_status st;
     if ((st = find_op(source->proto, &op, err)) ||
         (st = check_attributes(source->proto, op->attributes, err)) ||

@@ -205,7 +205,7 @@ enum sosie_status sosie_onnx_read_tensor(struct sosie_onnx_store *store,
                                          struct sosie_error *err)
 {
     struct elements elements;
-    const struct type *type;
+    const struct type *type = NULL;
     size_t expected, bytes;
     void *converted;
     enum sosie_status st = find_type(proto->data_type, &type, err);

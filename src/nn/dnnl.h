@@ -117,9 +117,8 @@ static inline bool sosie_md_channels_like(struct sosie_arena *arena,
         blocks->inner_nblks != 1 || blocks->inner_idxs[0] != 1 ||
         (blocks->inner_blks[0] != 8 && blocks->inner_blks[0] != 16) ||
         dnnl_memory_desc_init_by_tag(&md, 4, dims, dnnl_f32,
-                                     blocks->inner_blks[0] == 8
-                                         ? dnnl_aBcd8b
-                                         : dnnl_aBcd16b))
+                                     blocks->inner_blks[0] == 8 ? dnnl_aBcd8b
+                                                                : dnnl_aBcd16b))
         return false;
     return !sosie_md_keep(arena, &md, out);
 }

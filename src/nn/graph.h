@@ -274,7 +274,10 @@ struct sosie_node {
         struct {
             struct sosie_quant quant; /* in the graph's arena */
             enum sosie_dtype dtype;   /* of QUANTIZE's result: U8 or I8 */
-        } quantize;                   /* of QUANTIZE and DEQUANTIZE */
+            /* Set by the int8 pass: QUANTIZE reads bytes, and looks its result
+             * up in this; NULL: it reads floats. In the graph's arena. */
+            const uint8_t *table;
+        } quantize; /* of QUANTIZE and DEQUANTIZE */
     };
 };
 

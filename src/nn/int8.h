@@ -12,9 +12,14 @@
 #include "kernels/quantised.h"
 #include "nn/net_impl.h"
 
-/* Rewrites the graph. Its result is for running only. */
+/* Rewrites the graph. Its result is for running only. A QUANTIZE may then have
+ * a table, or a result that is not bytes but the floats that they stand for. */
 SOSIE_MUST_CHECK enum sosie_status sosie_int8_pass(struct sosie_graph *graph,
                                                    struct sosie_error *err);
+
+/* The part of it that makes tables. */
+SOSIE_MUST_CHECK enum sosie_status sosie_int8_tables(struct sosie_graph *graph,
+                                                     struct sosie_error *err);
 
 /* True if the node reads or writes bytes. */
 bool sosie_int8_node(const struct sosie_graph *graph,
@@ -68,6 +73,7 @@ enum sosie_qkind {
     SOSIE_Q_MAX_POOL,  /* x, scratch -> out */
     SOSIE_Q_CONCAT,    /* x... -> out */
     SOSIE_Q_QUANTISE,  /* floats -> out */
+    SOSIE_Q_ROUND,     /* floats -> floats, by way of bytes */
     SOSIE_Q_DEQUANTISE /* x -> floats */
 };
 
@@ -81,10 +87,12 @@ struct sosie_qcode {
     size_t chunk;            /* pixels that CONV works on at once */
     struct sosie_qconv conv; /* the weights come with the arguments */
     struct sosie_qdepthwise depthwise;
-    size_t abreast;         /* pixels that DEPTHWISE takes for one */
-    struct sosie_qsum sum;  /* of ADD; of MUL: gain_a, shift and zeros */
-    int32_t zero_a, zero_b; /* of MUL and SCALE */
-    float gain, shift;      /* of SCALE, MEAN and the conversions */
+    size_t abreast;              /* pixels that DEPTHWISE takes for one */
+    struct sosie_qsum sum;       /* of ADD; of MUL: gain_a, shift and zeros */
+    int32_t zero_a, zero_b;      /* of MUL and SCALE */
+    float gain, shift;           /* of SCALE, MEAN and the conversions */
+    float back_gain, back_shift; /* of ROUND: from bytes */
+    size_t n;                    /* floats, of ROUND */
     const struct sosie_qlayout *parts; /* of CONCAT */
     const uint8_t (*tables)[256];      /* of MAP: one; of CONCAT: one a part */
 };
@@ -109,6 +117,11 @@ struct sosie_int8_sides {
                                    uint32_t *buffer,
                                    size_t strides[SOSIE_MAX_RANK],
                                    struct sosie_error *err);
+    /* Both as one float after the other, *n of them: `out` takes the layout in
+     * which `in` stands, padding included. */
+    enum sosie_status (*floats_through)(void *lowering, sosie_value_id in,
+                                        sosie_value_id out, uint32_t buffers[2],
+                                        size_t *n, struct sosie_error *err);
     /* Makes room for a float value with these strides. */
     enum sosie_status (*floats_out)(void *lowering, sosie_value_id id,
                                     const size_t strides[SOSIE_MAX_RANK],

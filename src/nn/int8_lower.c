@@ -66,6 +66,11 @@ static struct meaning meaning_of(const struct sosie_quant *quant,
                                 (dtype == SOSIE_I8 ? 128 : 0)};
 }
 
+static bool is_byte(enum sosie_dtype dtype)
+{
+    return dtype == SOSIE_U8 || dtype == SOSIE_I8;
+}
+
 /* The quantisation of a value of ours, or, between two nodes that are not, of
  * the node at work. */
 static enum sosie_status read_meaning(const struct sosie_int8 *int8,
@@ -878,6 +883,26 @@ static struct sosie_qfloats floats_of(const struct sosie_shape *shape,
                                   shape->rank > 1 ? strides[last - 1] : 0};
 }
 
+/* To bytes and back. */
+static enum sosie_status lower_round(struct sosie_int8 *int8,
+                                     const struct sosie_node *node,
+                                     struct sosie_error *err)
+{
+    struct meaning meaning =
+        meaning_of(&node->quantize.quant, node->quantize.dtype);
+    struct sosie_qcode code = {.kind = SOSIE_Q_ROUND,
+                               .gain = 1.0F / meaning.scale,
+                               .shift = (float)meaning.zero,
+                               .back_gain = meaning.scale,
+                               .back_shift =
+                                   -meaning.scale * (float)meaning.zero};
+    uint32_t args[2];
+    enum sosie_status st =
+        int8->sides->floats_through(int8->sides->lowering, node->inputs[0],
+                                    node->output, args, &code.n, err);
+    return st ? st : add_step(int8, int8->node, &code, args, 2, err);
+}
+
 static enum sosie_status lower_quantize(struct sosie_int8 *int8,
                                         const struct sosie_node *node,
                                         struct sosie_error *err)
@@ -1004,6 +1029,11 @@ enum sosie_status sosie_int8_lower(struct sosie_int8 *int8, size_t index,
     case SOSIE_OP_RESHAPE:
         return lower_map(int8, node, err);
     case SOSIE_OP_QUANTIZE:
+        if (node->quantize.table)
+            return set_table(int8, node->inputs[0], node->quantize.table,
+                             node->output, err);
+        if (!is_byte(value_of(int8, node->output)->dtype))
+            return lower_round(int8, node, err);
         return lower_quantize(int8, node, err);
     case SOSIE_OP_DEQUANTIZE:
         return lower_dequantize(int8, node, err);

@@ -111,15 +111,18 @@ static struct sosie_node *only_reader(const struct pass *pass,
     return &pass->graph->nodes[pass->reader[id]];
 }
 
+/* A QuantizeLinear of floats with one scale. */
+static bool is_plain_quantizer(const struct sosie_node *node)
+{
+    return node->op == SOSIE_OP_QUANTIZE && !node->quantize.table &&
+           node->quantize.quant.n == 1 && is_sound(&node->quantize.quant);
+}
+
 /* The QuantizeLinear that alone reads a value, or NULL. */
 static struct sosie_node *quantizer(const struct pass *pass, sosie_value_id id)
 {
     struct sosie_node *node = only_reader(pass, id);
-    return node && node->op == SOSIE_OP_QUANTIZE &&
-                   node->quantize.quant.n == 1 &&
-                   is_sound(&node->quantize.quant)
-               ? node
-               : NULL;
+    return node && is_plain_quantizer(node) ? node : NULL;
 }
 
 /* Weights that the kernels take: signed bytes, zero at 0, a scale for all or
@@ -485,11 +488,82 @@ static enum sosie_status read_weights(struct pass *pass,
     return set_quant(pass, dq->inputs[0], &dq->quantize.quant, err);
 }
 
+/* True if the node only makes floats of the bytes that q made of floats. */
+static bool is_way_back(const struct sosie_node *node,
+                        const struct sosie_node *q)
+{
+    return node->op == SOSIE_OP_DEQUANTIZE && node->quantize.quant.n == 1 &&
+           same_quant(&q->quantize.quant, &node->quantize.quant);
+}
+
+/* Marks the values that are read as bytes, or by nodes that we do not see. */
+static void mark_read(const struct sosie_graph *graph,
+                      const struct sosie_links *links, bool *is_read)
+{
+    for (size_t k = 0; k < graph->n_outputs; k++)
+        is_read[graph->outputs[k]] = true;
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        const struct sosie_node *node = &graph->nodes[i];
+        for (size_t k = 0; k < node->n_inputs; k++) {
+            sosie_value_id id = node->inputs[k];
+            const struct sosie_node *q =
+                id == SOSIE_NO_VALUE ? NULL : sosie_producer(graph, links, id);
+            if (q && is_plain_quantizer(q) && !is_way_back(node, q))
+                is_read[id] = true;
+        }
+    }
+}
+
+/* A QuantizeLinear whose bytes are only ever made floats again makes those
+ * floats itself: see lower_round. */
+static void fold_round_trips(struct sosie_graph *graph, const bool *is_read,
+                             sosie_value_id *instead)
+{
+    for (size_t v = 0; v < graph->n_values; v++)
+        instead[v] = (sosie_value_id)v;
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        struct sosie_node *node = &graph->nodes[i];
+        for (size_t k = 0; k < node->n_inputs; k++)
+            if (node->inputs[k] != SOSIE_NO_VALUE)
+                node->inputs[k] = instead[node->inputs[k]];
+        if (is_plain_quantizer(node) && !is_read[node->output]) {
+            graph->values[node->output].dtype = SOSIE_F32;
+        } else if (node->op == SOSIE_OP_DEQUANTIZE &&
+                   graph->values[node->inputs[0]].dtype == SOSIE_F32) {
+            instead[node->output] = node->inputs[0];
+            kill(node);
+        }
+    }
+    for (size_t k = 0; k < graph->n_outputs; k++)
+        graph->outputs[k] = instead[graph->outputs[k]];
+}
+
+static enum sosie_status round_trips(struct sosie_graph *graph,
+                                     struct sosie_error *err)
+{
+    struct sosie_links links;
+    sosie_value_id *instead = malloc((graph->n_values + 1) * sizeof(*instead));
+    bool *is_read = calloc(graph->n_values + 1, sizeof(*is_read));
+    enum sosie_status st = sosie_links_init(&links, graph, err);
+    if (!st && (!instead || !is_read))
+        st = sosie_fail(err, SOSIE_NO_MEMORY, "the network's passes");
+    if (!st) {
+        mark_read(graph, &links, is_read);
+        fold_round_trips(graph, is_read, instead);
+    }
+    sosie_links_release(&links);
+    free(instead);
+    free(is_read);
+    return st ? st : sosie_sweep(graph, err);
+}
+
 enum sosie_status sosie_int8_pass(struct sosie_graph *graph,
                                   struct sosie_error *err)
 {
     struct pass pass = {0};
-    enum sosie_status st = pass_init(&pass, graph, err);
+    enum sosie_status st = sosie_int8_tables(graph, err);
+    if (!st)
+        st = pass_init(&pass, graph, err);
     for (size_t i = 0; i < graph->n_nodes && !st; i++)
         if (graph->nodes[i].output != SOSIE_NO_VALUE)
             st = rewrite(&pass, &graph->nodes[i], err);
@@ -507,7 +581,9 @@ enum sosie_status sosie_int8_pass(struct sosie_graph *graph,
         kill(node);
     }
     pass_release(&pass);
-    return st ? st : sosie_sweep(graph, err);
+    if (!st)
+        st = sosie_sweep(graph, err);
+    return st ? st : round_trips(graph, err);
 }
 
 bool sosie_int8_node(const struct sosie_graph *graph,

@@ -123,8 +123,7 @@ static void run_chunk(const struct sosie_qcode *code,
     const struct sosie_kernels *kernels = sosie_kernels();
     struct sosie_qconv group = *conv;
     size_t in_step = code->in[0].channels / code->group;
-    size_t size =
-        kernels->qconv_size(conv->n_taps, conv->n_quads, conv->n_out);
+    size_t size = kernels->qconv_size(conv->n_taps, conv->n_quads, conv->n_out);
     size_t out_step = conv->n_out * (conv->finish.to_float ? sizeof(float) : 1);
 
     for (size_t g = 0; g < code->group; g++) {
@@ -450,6 +449,23 @@ static void run_quantise(const struct work *work)
     fill_margins(work, out);
 }
 
+static void run_round(const struct work *work)
+{
+    enum { AT_ONCE = 4096 };
+    const struct sosie_qcode *code = work->code;
+    const float *x = arg(work, 0);
+    float *out = result(work);
+    uint8_t bytes[AT_ONCE];
+    size_t first, last;
+    share(work, code->n, &first, &last);
+    for (size_t i = first; i < last; i += AT_ONCE) {
+        size_t n = last - i < AT_ONCE ? last - i : AT_ONCE;
+        sosie_kernels()->qquantise(x + i, code->gain, code->shift, bytes, n);
+        sosie_kernels()->qdequantise(bytes, code->back_gain, code->back_shift,
+                                     out + i, n);
+    }
+}
+
 static void run_dequantise(const struct work *work)
 {
     const struct sosie_qcode *code = work->code;
@@ -488,6 +504,7 @@ static const struct {
     [SOSIE_Q_MAX_POOL] = {"int8:max", run_max_pool, false},
     [SOSIE_Q_CONCAT] = {"int8:concat", run_concat, false},
     [SOSIE_Q_QUANTISE] = {"int8:quantise", run_quantise, true},
+    [SOSIE_Q_ROUND] = {"int8:round", run_round, true},
     [SOSIE_Q_DEQUANTISE] = {"int8:dequantise", run_dequantise, false},
 };
 

@@ -715,6 +715,19 @@ static enum sosie_status lower_line(struct lowering *lo,
                : lower_unary(lo, node, in, in.md, err);
 }
 
+/* Makes lo->pd for `second`, which is made to fit `a`. */
+static enum sosie_status
+choose_binary(struct lowering *lo, dnnl_alg_kind_t kind, struct tensor a,
+              sosie_value_id second, const struct sosie_shape *shape,
+              struct tensor *b, dnnl_status_t *dnn, struct sosie_error *err)
+{
+    enum sosie_status st = second_input(lo, second, shape, a.md, b, err);
+    if (!st)
+        *dnn = sosie_binary_pd(lo->engine, kind, a.md, b->md, a.md, lo->attr,
+                               &lo->pd);
+    return st;
+}
+
 static enum sosie_status lower_binary(struct lowering *lo,
                                       const struct sosie_node *node,
                                       struct sosie_error *err)
@@ -726,7 +739,7 @@ static enum sosie_status lower_binary(struct lowering *lo,
     dnnl_alg_kind_t kind;
     float alpha, beta;
     enum sosie_status st;
-    dnnl_status_t dnn;
+    dnnl_status_t dnn = dnnl_success;
 
     if (is_line(lo, node, swap, &alpha, &beta))
         return lower_line(lo, node, first, alpha, beta, err);
@@ -736,11 +749,16 @@ static enum sosie_status lower_binary(struct lowering *lo,
         return lower_plain(lo, node, err);
     st = as_it_is(lo, first, &a, err);
     if (!st)
-        st = second_input(lo, second, shape, a.md, &b, err);
+        st = choose_binary(lo, kind, a, second, shape, &b, &dnn, err);
+    if (!st && !dnn && is_reference(lo)) { /* slow: row-major is worth moving */
+        dnnl_primitive_desc_destroy(lo->pd);
+        lo->pd = NULL;
+        st = in_plain(lo, first, &a, err);
+        if (!st)
+            st = choose_binary(lo, kind, a, second, shape, &b, &dnn, err);
+    }
     if (st)
         return st;
-    dnn =
-        sosie_binary_pd(lo->engine, kind, a.md, b.md, a.md, lo->attr, &lo->pd);
     if (dnn)
         return without_pd(lo, node, dnn, err);
     st = new_tensor(lo, a.md, out, err);
@@ -1263,6 +1281,24 @@ static enum sosie_status int8_in(void *data, sosie_value_id id,
     return SOSIE_OK;
 }
 
+/* sosie_int8_sides.floats_through */
+static enum sosie_status int8_through(void *data, sosie_value_id in,
+                                      sosie_value_id out, uint32_t buffers[2],
+                                      size_t *n, struct sosie_error *err)
+{
+    struct lowering *lo = data;
+    struct tensor tensor;
+    enum sosie_status st = as_it_is(lo, in, &tensor, err);
+    if (!st)
+        st = new_tensor(lo, tensor.md, &lo->tensors[out], err);
+    if (st)
+        return st;
+    buffers[0] = tensor.buffer;
+    buffers[1] = lo->tensors[out].buffer;
+    *n = sosie_md_size(tensor.md) / sizeof(float);
+    return SOSIE_OK;
+}
+
 /* sosie_int8_sides.floats_out */
 static enum sosie_status int8_out(void *data, sosie_value_id id,
                                   const size_t strides[SOSIE_MAX_RANK],
@@ -1391,7 +1427,7 @@ enum sosie_status sosie_onednn_lower(struct sosie_net *net,
         dnn = dnnl_primitive_attr_set_scratchpad_mode(
             lo.attr, dnnl_scratchpad_mode_user);
     st = dnn ? sosie_onednn_fail(err, dnn, "starting") : lower_inputs(&lo, err);
-    struct sosie_int8_sides sides = {&lo, int8_in, int8_out};
+    struct sosie_int8_sides sides = {&lo, int8_in, int8_through, int8_out};
     if (!st)
         st = sosie_int8_start(net, &sides, &lo.int8, err);
     for (; lo.node < net->graph.n_nodes && !st; lo.node++)

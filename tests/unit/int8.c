@@ -504,6 +504,60 @@ static void functions_of_the_same_bytes_are_one_table(void **state)
           0.02F, PICTURE, steps);
 }
 
+static sosie_value_id with_number(struct builder *b, enum sosie_op op,
+                                  sosie_value_id x, float number)
+{
+    float *data = block(b, sizeof(*data));
+    *data = number;
+    return binary(b, op, x,
+                  constant(b, SOSIE_F32, (struct sosie_shape){1, {1}}, data));
+}
+
+/* A Gelu as exporters spell it and quantisers wrap it. */
+static void a_chain_between_bytes_is_one_table(void **state)
+{
+    static const char *const steps[] = {"int8:table", NULL};
+    (void)state;
+    for (int is_signed = 0; is_signed < 2; is_signed++) {
+        enum sosie_dtype type = is_signed ? SOSIE_I8 : SOSIE_U8;
+        int32_t less = is_signed ? 128 : 0;
+        struct builder b;
+        sosie_value_id x, y;
+        start(&b, 19);
+        x = qdq(
+            &b,
+            conv(&b, photo(&b, 8, 6, 6),
+                 (struct conv_options){.n_out = 16, .kernel = 1, .stride = 1}),
+            Y, 120 - less, type);
+        y = unary(&b, SOSIE_OP_ERF, with_number(&b, SOSIE_OP_DIV, x, 1.414214F),
+                  0.0F, 0.0F);
+        y = qdq(&b, y, 0.008F, 128 - less, type);
+        y = qdq(&b, with_number(&b, SOSIE_OP_ADD, y, 1.0F), 0.008F, -less,
+                type);
+        y = with_number(&b, SOSIE_OP_MUL, binary(&b, SOSIE_OP_MUL, x, y), 0.5F);
+        check(&b, qdq(&b, y, 0.03F, 5 - less, type), 0.03F, PICTURE + 1, steps);
+    }
+}
+
+/* A number a channel times a picture that stands in a view, and a round trip
+ * through bytes that nothing reads as bytes. */
+static void round_trips_stay_floats(void **state)
+{
+    static const char *const steps[] = {"int8:round", NULL};
+    struct sosie_node transpose = {
+        .op = SOSIE_OP_TRANSPOSE, .n_inputs = 1, .permutation = {0, 2, 1}};
+    struct builder b;
+    sosie_value_id x;
+    (void)state;
+    start(&b, 21);
+    x = qdq(&b, input(&b, (struct sosie_shape){3, {1, 6, 10}}), X, 128,
+            SOSIE_U8);
+    transpose.inputs[0] = x;
+    x = qdq(&b, add(&b, &transpose), X, 128, SOSIE_U8);
+    x = binary(&b, SOSIE_OP_MUL, x, bias(&b, 6));
+    check(&b, qdq(&b, x, Y, 128, SOSIE_U8), Y, 0, steps);
+}
+
 static void pools_sums_and_concatenations(void **state)
 {
     static const char *const steps[] = {"int8:max", "int8:concat", "int8:add",
@@ -573,8 +627,7 @@ static sosie_value_id reshape(struct builder *b, sosie_value_id x, size_t rank,
 static void tensors_that_are_no_pictures(void **state)
 {
     static const int64_t split[] = {6, 2, 4}, blocks[] = {2, 3, 2, 4};
-    static const size_t permutations[][SOSIE_MAX_RANK] = {{1, 0, 2},
-                                                          {2, 1, 0}};
+    static const size_t permutations[][SOSIE_MAX_RANK] = {{1, 0, 2}, {2, 1, 0}};
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         struct sosie_node transpose = {.op = SOSIE_OP_TRANSPOSE, .n_inputs = 1};
@@ -647,6 +700,8 @@ int main(void)
         cmocka_unit_test(matrix_products),
         cmocka_unit_test(squeeze_and_excite),
         cmocka_unit_test(functions_of_the_same_bytes_are_one_table),
+        cmocka_unit_test(a_chain_between_bytes_is_one_table),
+        cmocka_unit_test(round_trips_stay_floats),
         cmocka_unit_test(pools_sums_and_concatenations),
         cmocka_unit_test(ops_without_bytes_stay_float_between_conversions),
         cmocka_unit_test(tensors_that_are_no_pictures),
