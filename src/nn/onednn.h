@@ -10,6 +10,7 @@
 struct sosie_onednn {
     dnnl_engine_t engine;
     dnnl_stream_t stream; /* for packing weights */
+    struct sosie_mds mds; /* all that steps and packings hold */
 };
 
 /* step->code of the steps that are a primitive. */

@@ -28,6 +28,7 @@ struct arg {
 struct lowering {
     struct sosie_net *net;
     struct sosie_arena *arena;
+    struct sosie_mds *mds;
     dnnl_engine_t engine;
     struct tensor *tensors;     /* of each value */
     dnnl_primitive_attr_t attr; /* scratchpad from the caller, no post-ops */
@@ -51,32 +52,32 @@ static int dims_of(const struct sosie_shape *shape, dnnl_dims_t dims)
     return shape->rank ? (int)shape->rank : 1;
 }
 
-static dnnl_status_t dense_md(struct sosie_arena *arena, int rank,
+static dnnl_status_t dense_md(struct sosie_mds *mds, int rank,
                               const dnnl_dims_t dims, sosie_md *md)
 {
     dnnl_dims_t strides;
     int64_t stride = 1;
     for (int i = rank; i-- > 0; stride *= dims[i])
         strides[i] = stride;
-    return sosie_md_strided(arena, rank, dims, strides, md);
+    return sosie_md_strided(mds, rank, dims, strides, md);
 }
 
 /* Row-major, as ONNX sees the tensor. */
-static dnnl_status_t plain_md(struct sosie_arena *arena,
+static dnnl_status_t plain_md(struct sosie_mds *mds,
                               const struct sosie_shape *shape, sosie_md *md)
 {
     dnnl_dims_t dims;
     int rank = dims_of(shape, dims);
-    return dense_md(arena, rank, dims, md);
+    return dense_md(mds, rank, dims, md);
 }
 
-static dnnl_status_t any_md(struct sosie_arena *arena,
+static dnnl_status_t any_md(struct sosie_mds *mds,
                             const struct sosie_shape *shape,
                             dnnl_data_type_t type, sosie_md *md)
 {
     dnnl_dims_t dims;
     int rank = dims_of(shape, dims);
-    return sosie_md_any(arena, rank, dims, type, md);
+    return sosie_md_any(mds, rank, dims, type, md);
 }
 
 /* True if the elements stand in the same places: strides along dimensions of
@@ -176,7 +177,7 @@ static enum sosie_status emit(struct lowering *lo,
     step.implementation =
         sosie_arena_strdup(lo->arena, sosie_pd_implementation(pd));
     if (code && step.implementation)
-        dnn = sosie_pd_md(lo->arena, pd, dnnl_query_scratchpad_md,
+        dnn = sosie_pd_md(lo->mds, pd, dnnl_query_scratchpad_md,
                           &scratch.tensor.md);
     if (!dnn)
         dnn = dnnl_primitive_create(&code->primitive, pd);
@@ -251,7 +252,7 @@ static enum sosie_status in_layout(struct lowering *lo, sosie_value_id id,
     bool stays;
     if (value->data) {
         sosie_md plain;
-        dnnl_status_t dnn = plain_md(lo->arena, &value->shape, &plain);
+        dnnl_status_t dnn = plain_md(lo->mds, &value->shape, &plain);
         if (dnn)
             return sosie_onednn_fail(err, dnn, "a constant's layout");
         return value->dtype == SOSIE_F32
@@ -272,7 +273,7 @@ static enum sosie_status in_plain(struct lowering *lo, sosie_value_id id,
                                   struct sosie_error *err)
 {
     sosie_md md;
-    dnnl_status_t dnn = plain_md(lo->arena, shape_of(lo, id), &md);
+    dnnl_status_t dnn = plain_md(lo->mds, shape_of(lo, id), &md);
     return dnn ? sosie_onednn_fail(err, dnn, "a tensor's layout")
                : in_layout(lo, id, md, tensor, err);
 }
@@ -284,9 +285,9 @@ static enum sosie_status in_plain_as(struct lowering *lo, sosie_value_id id,
                                      struct sosie_error *err)
 {
     sosie_md md;
-    dnnl_status_t dnn = plain_md(lo->arena, shape_of(lo, id), &md);
+    dnnl_status_t dnn = plain_md(lo->mds, shape_of(lo, id), &md);
     if (!dnn)
-        dnn = sosie_md_as(lo->arena, md, type, &md);
+        dnn = sosie_md_as(lo->mds, md, type, &md);
     return dnn ? sosie_onednn_fail(err, dnn, "a tensor's layout")
                : in_layout(lo, id, md, tensor, err);
 }
@@ -320,7 +321,7 @@ static enum sosie_status lower_plain(struct lowering *lo,
     struct tensor *out = &lo->tensors[node->output];
     enum sosie_status st = SOSIE_OK;
     sosie_md md;
-    dnnl_status_t dnn = plain_md(lo->arena, shape_of(lo, node->output), &md);
+    dnnl_status_t dnn = plain_md(lo->mds, shape_of(lo, node->output), &md);
 
     for (size_t k = 0; k < node->n_inputs && !st; k++) {
         struct tensor tensor = {.buffer = SOSIE_NO_BUFFER};
@@ -357,7 +358,7 @@ static enum sosie_status lower_view(struct lowering *lo,
     if (st)
         return st;
     lo->tensors[node->output].buffer = in.buffer;
-    dnn = plain_md(lo->arena, shape_of(lo, node->output),
+    dnn = plain_md(lo->mds, shape_of(lo, node->output),
                    &lo->tensors[node->output].md);
     return dnn ? sosie_onednn_fail(err, dnn, "a tensor's layout") : SOSIE_OK;
 }
@@ -434,9 +435,9 @@ static dnnl_status_t post_function(dnnl_post_ops_t posts,
     struct function f;
     dnnl_status_t dnn = dnnl_unimplemented;
     if (find_function(post->op, post->act, &f))
-        dnn = dnnl_post_ops_append_eltwise(posts, 1.0F, f.kind, f.a, f.b);
+        dnn = sosie_post_function(posts, f.kind, f.a, f.b);
     if (!dnn && f.is_clipped)
-        dnn = sosie_post_clip(posts, 0.0F, 1.0F);
+        dnn = sosie_post_function(posts, dnnl_eltwise_clip, 0.0F, 1.0F);
     return dnn;
 }
 
@@ -496,15 +497,15 @@ lower_window(struct lowering *lo, const struct sosie_node *node,
     enum sosie_status st = as_it_is(lo, node->inputs[0], &in, err);
     if (st)
         return st;
-    dnn = any_md(lo->arena, shape_of(lo, node->output), sosie_md_type(in.md),
-                 &md);
+    dnn =
+        any_md(lo->mds, shape_of(lo, node->output), sosie_md_type(in.md), &md);
     if (!dnn)
         dnn = sosie_pool_pd(lo->engine, kind, in.md, md, kernel, window,
                             lo->attr, &lo->pd);
     if (!dnn && is_reference(lo))
         dnn = dnnl_unimplemented;
     if (!dnn)
-        dnn = sosie_pd_md(lo->arena, lo->pd, dnnl_query_dst_md, &md);
+        dnn = sosie_pd_md(lo->mds, lo->pd, dnnl_query_dst_md, &md);
     return dnn ? without_pd(lo, node, dnn, err)
                : lower_unary(lo, node, in, md, err);
 }
@@ -574,7 +575,7 @@ static enum sosie_status lower_softmax(struct lowering *lo,
     if (st)
         return st;
     plain = in.md;
-    dnn = dense_md(lo->arena, 3, dims, &md);
+    dnn = dense_md(lo->mds, 3, dims, &md);
     if (!dnn)
         dnn = sosie_softmax_pd(lo->engine, md, 1, lo->attr, &lo->pd);
     if (dnn)
@@ -669,11 +670,11 @@ static enum sosie_status second_input(struct lowering *lo, sosie_value_id id,
         sosie_shape_count(small) == shape->dims[1] &&
         small->dims[1] == shape->dims[1]) {
         (void)dims_of(small, dims);
-        if (sosie_md_channels_like(lo->arena, like, dims, &md))
+        if (sosie_md_channels_like(lo->mds, like, dims, &md))
             return in_layout(lo, id, md, b, err);
     }
     st = in_plain(lo, id, b, err);
-    dnn = plain_md(lo->arena, &wide, &b->md);
+    dnn = plain_md(lo->mds, &wide, &b->md);
     if (!st && dnn)
         return sosie_onednn_fail(err, dnn, "a tensor's layout");
     return st;
@@ -805,16 +806,15 @@ static dnnl_status_t product_layouts(struct lowering *lo, int rank,
                                      struct product_layouts *layouts)
 {
     dnnl_status_t dnn;
-    if ((dnn = sosie_md_strided(lo->arena, rank, sizes[0], strides[0],
+    if ((dnn = sosie_md_strided(lo->mds, rank, sizes[0], strides[0],
                                 &layouts->src)) ||
-        (dnn = sosie_md_as(lo->arena, layouts->src, lo->type, &layouts->src)) ||
-        (dnn = sosie_md_strided(lo->arena, rank, sizes[1], strides[1],
+        (dnn = sosie_md_as(lo->mds, layouts->src, lo->type, &layouts->src)) ||
+        (dnn = sosie_md_strided(lo->mds, rank, sizes[1], strides[1],
                                 &layouts->given)) ||
-        (dnn = sosie_md_any(lo->arena, rank, sizes[1], lo->type,
+        (dnn = sosie_md_any(lo->mds, rank, sizes[1], lo->type,
                             &layouts->weights)))
         return dnn;
-    return sosie_md_strided(lo->arena, rank, sizes[2], strides[2],
-                            &layouts->dst);
+    return sosie_md_strided(lo->mds, rank, sizes[2], strides[2], &layouts->dst);
 }
 
 static dnnl_status_t as_inner_product(struct lowering *lo,
@@ -877,7 +877,7 @@ static dnnl_status_t choose_product(struct lowering *lo,
         }
     }
     return dnn ? dnn
-               : sosie_pd_md(lo->arena, lo->pd, dnnl_query_weights_md,
+               : sosie_pd_md(lo->mds, lo->pd, dnnl_query_weights_md,
                              &layouts->weights);
 }
 
@@ -909,7 +909,7 @@ static enum sosie_status lower_product(struct lowering *lo,
                              {DNNL_ARG_BIAS, bias}};
         st = emit(lo, lo->pd, args, has_bias ? 4 : 3, err);
     }
-    dnn = plain_md(lo->arena, shape_of(lo, node->output), &out->md);
+    dnn = plain_md(lo->mds, shape_of(lo, node->output), &out->md);
     return st || !dnn ? st : sosie_onednn_fail(err, dnn, "a tensor's layout");
 }
 
@@ -966,11 +966,11 @@ static enum sosie_status lower_matmul(struct lowering *lo,
         return lower_plain(lo, node, err);
     if (b->data && b->shape.rank == 2)
         return lower_matmul_constant(lo, node, err);
-    dnn = plain_md(lo->arena, shape, &dst);
+    dnn = plain_md(lo->mds, shape, &dst);
     for (size_t k = 0; k < 2 && !st && !dnn; k++) {
         st = in_plain(lo, node->inputs[k], &in[k], err);
         wide[k] = widened(shape_of(lo, node->inputs[k]), shape->rank);
-        dnn = plain_md(lo->arena, &wide[k], &in[k].md);
+        dnn = plain_md(lo->mds, &wide[k], &in[k].md);
     }
     if (st)
         return st;
@@ -1047,9 +1047,9 @@ static enum sosie_status lower_transpose(struct lowering *lo,
         dims[d] = (int64_t)shape->dims[d];
         strides[d] = from[node->permutation[d]];
     }
-    dnn = sosie_md_strided(lo->arena, rank, dims, strides, &md);
+    dnn = sosie_md_strided(lo->mds, rank, dims, strides, &md);
     if (!dnn)
-        dnn = sosie_md_as(lo->arena, md, sosie_md_type(in.md), &md);
+        dnn = sosie_md_as(lo->mds, md, sosie_md_type(in.md), &md);
     if (dnn)
         return sosie_onednn_fail(err, dnn, "a tensor's layout");
     lo->tensors[node->output] = (struct tensor){.buffer = in.buffer, .md = md};
@@ -1060,7 +1060,7 @@ static enum sosie_status lower_concat(struct lowering *lo,
                                       const struct sosie_node *node,
                                       struct sosie_error *err)
 {
-    dnnl_memory_desc_t mds[SOSIE_MAX_INPUTS];
+    sosie_md parts[SOSIE_MAX_INPUTS];
     struct arg args[SOSIE_MAX_INPUTS + 1];
     struct tensor *out = &lo->tensors[node->output];
     sosie_md md;
@@ -1070,17 +1070,17 @@ static enum sosie_status lower_concat(struct lowering *lo,
         args[k].id = DNNL_ARG_MULTIPLE_SRC + (int)k;
         st = as_it_is(lo, node->inputs[k], &args[k].tensor, err);
         if (!st)
-            mds[k] = *args[k].tensor.md;
+            parts[k] = args[k].tensor.md;
     }
     if (st)
         return st;
-    dnn = any_md(lo->arena, shape_of(lo, node->output),
+    dnn = any_md(lo->mds, shape_of(lo, node->output),
                  sosie_md_type(args[0].tensor.md), &md);
     if (!dnn)
         dnn = sosie_concat_pd(lo->engine, md, (int)node->n_inputs,
-                              (int)node->axis, mds, lo->attr, &lo->pd);
+                              (int)node->axis, parts, lo->attr, &lo->pd);
     if (!dnn)
-        dnn = sosie_pd_md(lo->arena, lo->pd, dnnl_query_dst_md, &md);
+        dnn = sosie_pd_md(lo->mds, lo->pd, dnnl_query_dst_md, &md);
     if (dnn)
         return without_pd(lo, node, dnn, err);
     st = new_tensor(lo, md, out, err);
@@ -1150,20 +1150,20 @@ static dnnl_status_t choose_conv(struct lowering *lo,
     for (size_t i = 0; i < 4; i++)
         dims[rank++] = (int64_t)w->dims[i];
     dims[rank - 4] /= group;
-    if ((dnn = dense_md(lo->arena, rank, dims, &layouts->given)) ||
-        (dnn = sosie_md_any(lo->arena, rank, dims, lo->type, &weights)) ||
-        (dnn = any_md(lo->arena, x, lo->type, &src)) ||
-        (dnn = any_md(lo->arena, shape_of(lo, node->output), lo->type, &dst)) ||
+    if ((dnn = dense_md(lo->mds, rank, dims, &layouts->given)) ||
+        (dnn = sosie_md_any(lo->mds, rank, dims, lo->type, &weights)) ||
+        (dnn = any_md(lo->mds, x, lo->type, &src)) ||
+        (dnn = any_md(lo->mds, shape_of(lo, node->output), lo->type, &dst)) ||
         (dnn = conv_posts(lo, node)) ||
         (dnn = sosie_conv_pd(lo->engine, src, weights, bias, dst, window,
                              lo->conv_attr, &lo->pd)))
         return dnn;
-    if ((dnn = sosie_pd_md(lo->arena, lo->pd, dnnl_query_src_md,
-                           &layouts->src)) ||
-        (dnn = sosie_pd_md(lo->arena, lo->pd, dnnl_query_weights_md,
+    if ((dnn =
+             sosie_pd_md(lo->mds, lo->pd, dnnl_query_src_md, &layouts->src)) ||
+        (dnn = sosie_pd_md(lo->mds, lo->pd, dnnl_query_weights_md,
                            &layouts->weights)))
         return dnn;
-    return sosie_pd_md(lo->arena, lo->pd, dnnl_query_dst_md, &layouts->dst);
+    return sosie_pd_md(lo->mds, lo->pd, dnnl_query_dst_md, &layouts->dst);
 }
 
 /* A sum is written over the residual, so the output takes its buffer (or that
@@ -1254,7 +1254,7 @@ static enum sosie_status int8_in(void *data, sosie_value_id id,
             rank = dims_of(shape, dims);
             for (int i = 0; i < rank; i++)
                 md_strides[i] = (int64_t)wish[i];
-            if (sosie_md_strided(lo->arena, rank, dims, md_strides, &md))
+            if (sosie_md_strided(lo->mds, rank, dims, md_strides, &md))
                 break;
             lo->tensors[id].md = md;
             for (size_t d = 0; d < shape->rank; d++) {
@@ -1311,7 +1311,7 @@ static enum sosie_status int8_out(void *data, sosie_value_id id,
     int rank = dims_of(shape_of(lo, id), dims);
     for (int i = 0; i < rank; i++)
         md_strides[i] = (int64_t)strides[i];
-    if (sosie_md_strided(lo->arena, rank, dims, md_strides, &md))
+    if (sosie_md_strided(lo->mds, rank, dims, md_strides, &md))
         return sosie_fail(err, SOSIE_REFUSED,
                           "a layout that oneDNN does not know");
     st = new_tensor(lo, md, &lo->tensors[id], err);
@@ -1377,7 +1377,7 @@ static enum sosie_status lower_inputs(struct lowering *lo,
         sosie_value_id id = net->graph.inputs[k];
         const struct sosie_shape *shape = shape_of(lo, id);
         sosie_md md;
-        dnnl_status_t dnn = plain_md(lo->arena, shape, &md);
+        dnnl_status_t dnn = plain_md(lo->mds, shape, &md);
         if (dnn)
             return sosie_onednn_fail(err, dnn, "the input's layout");
         st = new_tensor(lo, md, &lo->tensors[id], err);
@@ -1409,9 +1409,10 @@ static enum sosie_status lower_outputs(struct lowering *lo,
 enum sosie_status sosie_onednn_lower(struct sosie_net *net,
                                      struct sosie_error *err)
 {
-    const struct sosie_onednn *backend = net->backend;
+    struct sosie_onednn *backend = net->backend;
     struct lowering lo = {.net = net,
                           .arena = &net->graph.arena,
+                          .mds = &backend->mds,
                           .engine = backend->engine,
                           .type = net->options.precision == SOSIE_PRECISION_BF16
                                       ? dnnl_bf16

@@ -30,8 +30,10 @@ static enum sosie_status onednn_lower(struct sosie_net *net,
 
     omp_set_num_threads(1); /* kernels are made for the threads there are */
     net->backend = backend;
-    if (backend)
+    if (backend) {
+        *backend = (struct sosie_onednn){.mds.arena = &net->graph.arena};
         dnn = dnnl_engine_create(&backend->engine, dnnl_cpu, 0);
+    }
     if (!dnn)
         dnn = dnnl_stream_create(&backend->stream, backend->engine,
                                  dnnl_stream_default_flags);
@@ -49,6 +51,7 @@ static void onednn_release(struct sosie_net *net)
     }
     if (!backend)
         return;
+    sosie_mds_release(&backend->mds);
     dnnl_stream_destroy(backend->stream);
     dnnl_engine_destroy(backend->engine);
 }
