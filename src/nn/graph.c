@@ -101,8 +101,10 @@ static enum sosie_status check_inputs(const struct sosie_graph *graph,
                 node->op == SOSIE_OP_DEQUANTIZE ? "uint8, int8 and int32 are"
                                                 : "float32 is");
         if (!sosie_shape_count(&value->shape))
-            return sosie_fail(err, SOSIE_BAD_INPUT,
-                              "input '%.80s' has no elements", value->name);
+            return sosie_fail(
+                err, SOSIE_REFUSED,
+                "input '%.80s' has no elements; one at least is supported",
+                value->name);
     }
     return SOSIE_OK;
 }

@@ -83,13 +83,34 @@ enum { N_OPS = sizeof(our_ops) / sizeof(*our_ops) };
 static const struct {
     const char *op, *reason;
 } refusals[] = {
-    {"", "data type 4 is not supported"},  /* uint16 */
-    {"", "data type 5 is not supported"},  /* int16 */
-    {"", "data type 8 is not supported"},  /* strings */
-    {"", "data type 12 is not supported"}, /* uint32 */
-    {"", "data type 13 is not supported"}, /* uint64 */
+    {"", "is not supported; supported: 7 to 21"}, /* newer opsets */
+    {"", "data type 4 is not supported"},         /* uint16 */
+    {"", "data type 5 is not supported"},         /* int16 */
+    {"", "data type 8 is not supported"},         /* strings */
+    {"", "data type 12 is not supported"},        /* uint32 */
+    {"", "data type 13 is not supported"},        /* uint64 */
     {"", "holds int8; float32 is supported here"},
     {"", "holds uint8; float32 is supported here"},
+    /* of newer packages: float8 and int4 */
+    {"", "data type 17 is not supported"},
+    {"", "data type 18 is not supported"},
+    {"", "data type 19 is not supported"},
+    {"", "data type 20 is not supported"},
+    {"", "data type 21 is not supported"},
+    {"", "data type 22 is not supported"},
+    {"Cast", "becomes data type 17"},
+    {"Cast", "becomes data type 18"},
+    {"Cast", "becomes data type 19"},
+    {"Cast", "becomes data type 20"},
+    {"Cast", "becomes data type 21"},
+    {"Cast", "becomes data type 22"},
+    {"DequantizeLinear", "attribute 'block_size' is"},
+    {"QuantizeLinear", "attribute 'block_size' is"},
+    {"Pad", "attribute 'mode' is \"wrap\""},
+    {"ReduceL2", "has no elements"},
+    {"Resize", "attribute 'antialias' is 1"},
+    {"Resize", "attribute 'coordinate_transformation_mode' is \"half_pixel_s"},
+    {"Resize", "attribute 'keep_aspect_ratio_policy' is \"not_"},
     {"AveragePool", "attribute 'kernel_shape' has"}, /* 1 or 3 dimensions */
     {"BatchNormalization", "attribute 'training_mode' is 1"},
     {"Cast", "becomes data type 8"},
