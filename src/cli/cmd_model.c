@@ -40,6 +40,7 @@ bool cli_cpu(const char *command, const char *text,
         sosie_kernels_limit(0);
     } else if (!strcmp(text, "avx2")) {
         sosie_kernels_limit(SOSIE_CPU_AVX2);
+        sosie_onednn_limit_to_avx2();
     } else if (strcmp(text, "avx512") != 0) {
         cli_usage(command, "--cpu is \"%s\", expected c, avx2 or avx512", text);
         return false;

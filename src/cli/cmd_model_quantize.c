@@ -110,7 +110,8 @@ static void print_json(const struct sosie_quantisation_report *report)
         (json_int_t)report->size_after, "network", "weights",
         (json_int_t)network->n_weights, "activations",
         (json_int_t)network->n_tensors, "float", (json_int_t)network->n_float,
-        "equalised", (json_int_t)network->n_equalised, "cosine", "mean",
+        "equalised", (json_int_t)network->n_equalised, "ranges",
+        sosie_range_method_name(report->method), "cosine", "mean",
         agreement->cosine_mean, "p1", agreement->cosine_p1, "min",
         agreement->cosine_min, "same_hits", agreement->same_hits,
         "precision_at_12", precision_json(report), "seconds", report->seconds));

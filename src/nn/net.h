@@ -35,6 +35,10 @@ struct sosie_net_options {
                            for tests */
 };
 
+/* oneDNN, too, uses no instructions newer than AVX2. Before the first net, for
+ * tests and comparisons. */
+void sosie_onednn_limit_to_avx2(void);
+
 /* Does this CPU multiply bfloat16? (Whether that is fast is another matter.) */
 bool sosie_cpu_has_bf16(void);
 

@@ -16,6 +16,11 @@ enum sosie_status sosie_onednn_fail(struct sosie_error *err,
         "oneDNN: %s: %s", what, dnnl_status2str(status));
 }
 
+void sosie_onednn_limit_to_avx2(void)
+{
+    (void)dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx2);
+}
+
 bool sosie_cpu_has_bf16(void)
 {
     return dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core_bf16;

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """The command line as a person or a script uses it.   run.py SOSIE"""
 import json
+import math
 import os
 import pathlib
 import pty
 import re
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -34,12 +36,14 @@ def half(data):
 
 def every_command_has_help_on_stdout():
     with shop(0) as s:
-        for command in ("index", "search", "serve", "check"):
-            done = s.run(command, "--help")
-            assert done.stdout.startswith(f"sosie {command} CATALOG"), done.stdout
+        for command in ("index CATALOG", "search CATALOG", "serve CATALOG", "check CATALOG",
+                        "model info FILE", "model run FILE", "model quantize MODEL"):
+            done = s.run(*command.split()[:-1], "--help")
+            assert done.stdout.startswith(f"sosie {command}"), done.stdout
             assert done.stderr == ""
             assert all(len(line) <= 80 for line in done.stdout.splitlines())
         assert "sosie search" in s.run("--help").stdout
+        assert "model quantize" in s.run("model", "--help").stdout
         assert re.fullmatch(r"sosie \d+\.\d+\.\d+\n", s.run("--version").stdout)
 
 
@@ -60,6 +64,94 @@ def a_wrong_command_line_is_exit_status_2():
                 (["search", "a", "b", "--item", "c"], "not both"),
                 (["serve"], "needs one CATALOG"), (["check"], "needs one CATALOG")):
             says(s.run(*arguments, code=2), words)
+
+
+# ---- networks ----------------------------------------------------------------
+
+def write_npy(path, shape, numbers):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {tuple(shape)}, }}"
+    header += " " * (-(len(header) + 11) % 64) + "\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode()
+                     + struct.pack(f"<{len(numbers)}f", *numbers))
+
+
+def read_npy(path):
+    data = path.read_bytes()
+    end = 10 + struct.unpack("<H", data[8:10])[0]
+    return struct.unpack(f"<{(len(data) - end) // 4}f", data[end:])
+
+
+def cosine(a, b):
+    dot = sum(x * y for x, y in zip(a, b, strict=True))
+    return dot / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+
+
+def a_network_says_what_it_is():
+    with shop(0) as s:
+        says(s.run("model", "info", MODEL), "Nx3x24x24", "11,580", "which auto takes here")
+        says(s.run("model", "info", MODEL, "--precision", "f32", "--profile"), "GMAC/s", "Gemm")
+        report = json.loads(s.run("model", "info", MODEL, "--json").stdout)
+        assert report["parameters"] == 11580 and report["auto"] and report["arena_bytes"] > 0
+        says(s.run("model", "info", MODEL, "--precision", "int8", code=1), "quantised model")
+        says(s.run("model", "info", MODEL, "--precision", "f8", code=2), "expected f32, bf16")
+        says(s.run("model", "info", ROOT / "README.md", code=1), "README.md")
+
+
+def a_network_runs_on_raw_tensors():
+    with shop(0) as s:
+        photos, one, out = s.folder / "x.npy", s.folder / "one.npy", s.folder / "y.npy"
+        numbers = [math.sin(0.37 * i) for i in range(5 * 3 * 24 * 24)]
+        write_npy(photos, (5, 3, 24, 24), numbers)
+        results = {}
+        for cpu in ("c", "avx2", "avx512"):
+            s.run("model", "run", MODEL, "--input", photos, "--output", out, "--cpu", cpu)
+            results[cpu] = read_npy(out)
+            assert len(results[cpu]) == 5 * 320
+            assert cosine(results["c"], results[cpu]) > 0.999999
+        for i in range(5):  # a photo's result does not depend on its company
+            write_npy(one, (1, 3, 24, 24), numbers[1728 * i:1728 * (i + 1)])
+            s.run("model", "run", MODEL, "--input", one, "--output", out)
+            assert read_npy(out) == results["avx512"][320 * i:320 * (i + 1)]
+        s.run("model", "run", MODEL, "--input", f"image={one}", "--output", f"logits={out}")
+        assert len(read_npy(out)) == 3
+        write_npy(one, (1, 3, 24, 23), numbers[:1656])
+        says(s.run("model", "run", MODEL, "--input", one, "--output", out, code=1), "24")
+
+
+def a_network_is_quantised_and_the_loss_is_said():
+    with shop(12) as s:
+        out = s.folder / "int8.onnx"
+        report = json.loads(s.run("model", "quantize", MODEL, s.photos, "-o", out, "--photos",
+                                  "12", "--json").stdout)
+        assert report["calibrated"] == 12 and report["measured"] == 24, report
+        assert report["cosine"]["mean"] > 0.98, report
+        assert set(report["precision_at_12"]["class"]) == {"before", "after"}
+        assert report["bytes"]["after"] < report["bytes"]["before"]
+        says(s.run("model", "info", out, "--precision", "int8"), "int8", "QuantizeLinear")
+        says(s.run("model", "quantize", out, s.photos, "-o", s.folder / "b.onnx", code=1),
+             "quantised")
+        photo, y = s.folder / "x.npy", s.folder / "y.npy"
+        write_npy(photo, (2, 3, 24, 24), [math.sin(0.1 * i) for i in range(2 * 1728)])
+        results = []
+        for precision, cpu in (("f32", "avx512"), ("int8", "c"), ("int8", "avx2"),
+                               ("int8", "avx512")):
+            s.run("model", "run", out, "--input", photo, "--output", y, "--precision", precision,
+                  "--cpu", cpu)
+            results.append(read_npy(y))
+        assert all(cosine(results[0], r) > 0.98 for r in results[1:])
+        assert results[2] == results[3]  # the same bytes on any CPU
+
+
+def a_catalog_keeps_the_precision_it_was_made_in():
+    with shop(12) as s:
+        out = s.folder / "int8.onnx"
+        s.run("model", "quantize", MODEL, s.photos, "-o", out, "--photos", "12")
+        s.run("index", s.catalog, s.photos, "--model", out, "--precision", "int8")
+        s.run("index", s.catalog, s.photos, "--precision", "int8")
+        says(s.run("index", s.catalog, s.photos, "--precision", "f32", code=1), "int8")
+        photo = next(s.photos.glob("*/*.png"))
+        hits = json.loads(s.run("search", s.catalog, photo, "--json").stdout)["hits"]
+        assert hits[0]["path"] == photo.name and hits[0]["score"] > 0.9999
 
 
 # ---- index and search --------------------------------------------------------
@@ -312,6 +404,9 @@ if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.exit(run_all([
         every_command_has_help_on_stdout, a_wrong_command_line_is_exit_status_2,
+        a_network_says_what_it_is, a_network_runs_on_raw_tensors,
+        a_network_is_quantised_and_the_loss_is_said,
+        a_catalog_keeps_the_precision_it_was_made_in,
         a_folder_of_class_folders_becomes_a_catalog, a_plain_folder_has_no_classes,
         json_of_a_search_is_the_body_of_the_api, a_photo_may_come_on_stdin,
         an_item_class_weights_and_crop_narrow_a_search,
