@@ -18,7 +18,7 @@ static const char help[] =
     "Runs an ONNX file on tensors, so that its results can be compared with "
     "those of\nanother program. Tensors are NumPy files of little-endian "
     "float32 in C order;\n- is stdin or stdout. The first dimension is the "
-    "batch, which may be of any size.\n"
+    "batch, of any size.\n"
     "\n"
     "  --input [NAME=]X.npy    an input; without a name, the next one in the\n"
     "                          file's order\n"
