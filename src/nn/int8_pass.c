@@ -544,14 +544,16 @@ static enum sosie_status round_trips(struct sosie_graph *graph,
     struct sosie_links links;
     sosie_value_id *instead = malloc((graph->n_values + 1) * sizeof(*instead));
     bool *is_read = calloc(graph->n_values + 1, sizeof(*is_read));
-    enum sosie_status st = sosie_links_init(&links, graph, err);
-    if (!st && (!instead || !is_read))
+    enum sosie_status st;
+    if (!instead || !is_read)
         st = sosie_fail(err, SOSIE_NO_MEMORY, "the network's passes");
+    else
+        st = sosie_links_init(&links, graph, err);
     if (!st) {
         mark_read(graph, &links, is_read);
+        sosie_links_release(&links);
         fold_round_trips(graph, is_read, instead);
     }
-    sosie_links_release(&links);
     free(instead);
     free(is_read);
     return st ? st : sosie_sweep(graph, err);
