@@ -172,11 +172,10 @@ struct extras {
     bool act, rounds, residual, to_float;
 };
 
-/* 8 sums of channels `slot` and on; r: as many residual bytes. */
-INLINE __m256 finished(const struct sosie_qfinish *f, struct extras with,
-                       const int32_t *sums, size_t slot, __m128i r)
+/* 8 numbers; r: as many residual bytes. */
+INLINE __m256 with_extras(const struct sosie_qfinish *f, struct extras with,
+                          __m256 v, __m128i r)
 {
-    __m256 v = scaled(f, slot, load(sums));
     if (with.act)
         v = apply_act(f->act, v);
     if (with.rounds) {
@@ -191,19 +190,19 @@ INLINE __m256 finished(const struct sosie_qfinish *f, struct extras with,
     return v;
 }
 
-/* n channels of one pixel, `slot` and on; all of `with` are constants to the
- * compiler. */
-INLINE void finish_row(const struct sosie_qfinish *f, struct extras with,
-                       const int32_t *sums, size_t slot, size_t n,
-                       const uint8_t *residual, void *out)
+/* n channels of one pixel, `slot` and on. */
+static void finish(const struct sosie_qfinish *f, const int32_t *sums,
+                   size_t slot, size_t n, const uint8_t *residual, void *out)
 {
+    struct extras with = {f->act, f->rounds, residual, f->to_float};
     for (size_t c = 0; c < n; c += 16) {
+        __m256 a = scaled(f, slot + c, load(sums + c));
+        __m256 b = scaled(f, slot + c + 8, load(sums + c + 8));
         __m128i r = _mm_setzero_si128();
-        __m256 a, b;
         if (with.residual)
             r = load_bytes(residual + slot + c, n - c);
-        a = finished(f, with, sums + c, slot + c, r);
-        b = finished(f, with, sums + c + 8, slot + c + 8, _mm_srli_si128(r, 8));
+        a = with_extras(f, with, a, r);
+        b = with_extras(f, with, b, _mm_srli_si128(r, 8));
         if (!with.to_float) {
             store_bytes((uint8_t *)out + slot + c,
                         bounded(narrowed(a, b), f->low, f->high), n - c);
@@ -215,25 +214,6 @@ INLINE void finish_row(const struct sosie_qfinish *f, struct extras with,
                             first(beyond(n - c, 8)),
                             clipped(b, f->low, f->high));
     }
-}
-
-static void finish(const struct sosie_qfinish *f, const int32_t *sums,
-                   size_t slot, size_t n, const uint8_t *residual, void *out)
-{
-    struct extras with = {f->act, f->rounds, residual, f->to_float};
-    if (with.to_float || (with.act && (with.rounds || with.residual)))
-        finish_row(f, with, sums, slot, n, residual, out);
-    else if (with.act)
-        finish_row(f, (struct extras){.act = true}, sums, slot, n, NULL, out);
-    else if (with.residual && with.rounds)
-        finish_row(f, (struct extras){.rounds = true, .residual = true}, sums,
-                   slot, n, residual, out);
-    else if (with.residual)
-        finish_row(f, (struct extras){.residual = true}, sums, slot, n,
-                   residual, out);
-    else
-        finish_row(f, (struct extras){.rounds = with.rounds}, sums, slot, n,
-                   NULL, out);
 }
 
 /* ---- convolution --------------------------------------------------------- */
@@ -293,21 +273,29 @@ static bool next_steps(const struct sosie_qconv *conv, struct steps *at)
     return left > 0;
 }
 
-/* Up to four quads as x0 x2 x1 x3 in 16 bits each; adds their x0 x1. */
-INLINE __m128i widen(__m128i bytes, __m128i *sum, __m128i *second_half)
+/* Eight quads as x0 x2 x1 x3 in 16 bits each; adds their x0 x1. */
+INLINE void widen(__m256i bytes, __m256i *sum, int16_t *to)
 {
-    __m128i even = _mm_and_si128(bytes, _mm_set1_epi16(0xff));
-    __m128i odd = _mm_srli_epi16(bytes, 8);
-    *sum = _mm_add_epi32(*sum, _mm_madd_epi16(even, odd));
-    *second_half = _mm_unpackhi_epi32(even, odd);
-    return _mm_unpacklo_epi32(even, odd);
+    __m256i even = _mm256_and_si256(bytes, _mm256_set1_epi16(0xff));
+    __m256i odd = _mm256_srli_epi16(bytes, 8);
+    __m256i low = _mm256_unpacklo_epi32(even, odd); /* quads 0 1, 4 5 */
+    __m256i high = _mm256_unpackhi_epi32(even, odd);
+    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(even, odd));
+    _mm_storeu_si128((__m128i *)(void *)to, _mm256_castsi256_si128(low));
+    _mm_storeu_si128((__m128i *)(void *)(to + 8), _mm256_castsi256_si128(high));
+    _mm_storeu_si128((__m128i *)(void *)(to + 16),
+                     _mm256_extracti128_si256(low, 1));
+    _mm_storeu_si128((__m128i *)(void *)(to + 24),
+                     _mm256_extracti128_si256(high, 1));
 }
 
-/* The bytes that the steps read of a pixel's window; the sum of x0 x1. */
+/* The bytes that the steps read of a pixel's window; the sum of x0 x1. Up to 7
+ * quads after them are written, too. */
 static int32_t widen_steps(const struct sosie_qconv *conv, struct steps at,
                            const uint8_t *in, int16_t *to)
 {
-    __m128i sum = _mm_setzero_si128(), more;
+    __m256i sum = _mm256_setzero_si256();
+    __m128i half;
     while (at.n) {
         const uint8_t *from = in + conv->taps[at.tap] + 4 * at.quad;
         size_t n = conv->n_quads - at.quad;
@@ -315,21 +303,18 @@ static int32_t widen_steps(const struct sosie_qconv *conv, struct steps at,
         at.n -= n;
         at.quad = 0;
         at.tap++;
-        for (; n >= 4; n -= 4, from += 16, to += 16) {
-            __m128i wide = widen(load_half(from), &sum, &more);
-            _mm_storeu_si128((__m128i *)(void *)to, wide);
-            _mm_storeu_si128((__m128i *)(void *)(to + 8), more);
-        }
-        for (; n; n--, from += 4, to += 4) {
-            int32_t quad;
-            memcpy(&quad, from, sizeof(quad));
-            _mm_storel_epi64((__m128i *)(void *)to,
-                             widen(_mm_cvtsi32_si128(quad), &sum, &more));
+        for (; n >= 8; n -= 8, from += 32, to += 32)
+            widen(load(from), &sum, to);
+        if (n) {
+            widen(_mm256_and_si256(load(from), first(n)), &sum, to);
+            to += 4 * n;
         }
     }
-    sum = _mm_add_epi32(sum, _mm_srli_si128(sum, 8));
-    sum = _mm_add_epi32(sum, _mm_srli_si128(sum, 4));
-    return _mm_cvtsi128_si32(sum);
+    half = _mm_add_epi32(_mm256_castsi256_si128(sum),
+                         _mm256_extracti128_si256(sum, 1));
+    half = _mm_add_epi32(half, _mm_srli_si128(half, 8));
+    half = _mm_add_epi32(half, _mm_srli_si128(half, 4));
+    return _mm_cvtsi128_si32(half);
 }
 
 /* What a tile is made from. */
@@ -343,9 +328,26 @@ struct tile {
     size_t n_steps;
     size_t channel, n; /* its first, and how many of them count */
     int32_t *sums;     /* added to, or NULL: the tile is finished at once, */
-    void *const *out;  /* which those without extras can be, */
-    uint8_t low, high; /* within these bounds */
+    void *const *out;
+    const uint8_t *const *residual; /* or NULL */
+    uint8_t low, high;              /* within these bounds */
 };
+
+/* What only some networks have, for all numbers of a tile. */
+static __attribute__((noinline)) void add_extras(const struct tile *t,
+                                                 __m256 (*numbers)[PIXELS],
+                                                 size_t pixels, size_t vectors)
+{
+    const struct sosie_qfinish *f = &t->conv->finish;
+    struct extras with = {f->act, f->rounds, t->residual, false};
+    for (size_t m = 0; m < pixels; m++) {
+        __m128i r = _mm_setzero_si128();
+        if (t->residual)
+            r = load_bytes(t->residual[m] + t->channel, t->n);
+        for (size_t v = 0; v < vectors; v++, r = _mm_srli_si128(r, 8))
+            numbers[v][m] = with_extras(f, with, numbers[v][m], r);
+    }
+}
 
 /* The sums of a tile as bytes. */
 INLINE void finish_tile(const struct tile *t, __m256i sums[2][PIXELS],
@@ -356,15 +358,27 @@ INLINE void finish_tile(const struct tile *t, __m256i sums[2][PIXELS],
     const __m256i high = _mm256_set1_epi8((char)t->high);
     const __m256i in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     __m256i words[PIXELS]; /* of a pixel's 16 channels */
+    __m256 numbers[2][PIXELS];
 #pragma GCC unroll 2
     for (size_t v = 0; v < vectors; v++) {
         __m256 scale = _mm256_loadu_ps(f->scale + t->channel + 8 * v);
         __m256 shift = _mm256_loadu_ps(f->shift + t->channel + 8 * v);
 #pragma GCC unroll 4
         for (size_t m = 0; m < pixels; m++)
-            sums[v][m] = _mm256_cvtps_epi32(
-                _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[v][m]), scale, shift));
+            numbers[v][m] =
+                _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[v][m]), scale, shift);
     }
+    if (f->act || t->residual) {
+        __m256 copy[2][PIXELS]; /* so that the others stay in registers */
+        memcpy(copy, numbers, sizeof(copy));
+        add_extras(t, copy, pixels, vectors);
+        memcpy(numbers, copy, sizeof(copy));
+    }
+#pragma GCC unroll 2
+    for (size_t v = 0; v < vectors; v++)
+#pragma GCC unroll 4
+        for (size_t m = 0; m < pixels; m++)
+            sums[v][m] = _mm256_cvtps_epi32(numbers[v][m]);
 #pragma GCC unroll 4
     for (size_t m = 0; m < PIXELS; m++)
         words[m] = m < pixels
@@ -472,10 +486,10 @@ static void conv_group(const struct sosie_qconv *conv, size_t group,
     size_t n_steps = conv->n_taps * conv->n_quads, done = 0;
     size_t left = conv->n_out - group;
     size_t channels = left < WIDE ? left : WIDE;
-    bool at_once =
-        !f->act && !f->rounds && !f->to_float && !residual && n_steps <= STEPS;
+    bool at_once = !f->to_float && n_steps <= STEPS;
     const int8_t *w = conv->weights + in_blocks(conv->n_out) * sizeof(int32_t);
-    struct tile tile = {.conv = conv, .wide = wide, .out = out};
+    struct tile tile = {
+        .conv = conv, .wide = wide, .out = out, .residual = residual};
     struct steps at = {0, 0, 0};
 
     tile.next = 32 * n_steps;

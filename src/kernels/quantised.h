@@ -53,7 +53,8 @@ struct sosie_qconv {
     size_t n_taps;
     const ptrdiff_t *taps; /* bytes from a pixel's first */
     size_t n_quads;        /* k: 4 * n_quads bytes a tap; what is beyond the
-                              channels meets weights of 0, but must be there */
+                              channels meets weights of 0, but must be there,
+                              and so must 28 more bytes after a tap */
     size_t n_out;          /* channels */
     const int8_t *weights; /* as sosie_qconv_pack left them, aligned to 64 */
     struct sosie_qfinish finish;
