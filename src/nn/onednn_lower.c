@@ -8,43 +8,15 @@
  * that most networks need no reorder at all.
  *
  * What oneDNN does not have runs in plain C, between two reorders. */
+#include "nn/onednn_lowering.h"
+
 #include "nn/int8.h"
 
-#include "nn/onednn.h"
 #include <string.h>
-
-/* A value as it stands in memory. */
-struct tensor {
-    uint32_t buffer;
-    sosie_md md;  /* NULL: nowhere yet */
-    bool is_read; /* something relies on its layout */
-};
-
-struct arg {
-    int id; /* DNNL_ARG_SRC, ... */
-    struct tensor tensor;
-};
-
-struct lowering {
-    struct sosie_net *net;
-    struct sosie_arena *arena;
-    struct sosie_mds *mds;
-    dnnl_engine_t engine;
-    struct tensor *tensors;     /* of each value */
-    dnnl_primitive_attr_t attr; /* scratchpad from the caller, no post-ops */
-    dnnl_data_type_t type;      /* of what convolutions and products multiply */
-    struct sosie_int8 *int8;
-    /* of the node at work; released after it */
-    size_t node;
-    dnnl_primitive_desc_t pd;
-    dnnl_primitive_attr_t conv_attr;
-    dnnl_post_ops_t posts;
-};
 
 /* ---- layouts ------------------------------------------------------------- */
 
-/* The sizes of a shape as oneDNN counts them: a scalar has one dimension. */
-static int dims_of(const struct sosie_shape *shape, dnnl_dims_t dims)
+int sosie_lowering_dims_of(const struct sosie_shape *shape, dnnl_dims_t dims)
 {
     dims[0] = 1;
     for (size_t i = 0; i < shape->rank; i++)
@@ -52,8 +24,8 @@ static int dims_of(const struct sosie_shape *shape, dnnl_dims_t dims)
     return shape->rank ? (int)shape->rank : 1;
 }
 
-static dnnl_status_t dense_md(struct sosie_mds *mds, int rank,
-                              const dnnl_dims_t dims, sosie_md *md)
+dnnl_status_t sosie_lowering_dense_md(struct sosie_mds *mds, int rank,
+                                      const dnnl_dims_t dims, sosie_md *md)
 {
     dnnl_dims_t strides;
     int64_t stride = 1;
@@ -62,21 +34,21 @@ static dnnl_status_t dense_md(struct sosie_mds *mds, int rank,
     return sosie_md_strided(mds, rank, dims, strides, md);
 }
 
-/* Row-major, as ONNX sees the tensor. */
-static dnnl_status_t plain_md(struct sosie_mds *mds,
-                              const struct sosie_shape *shape, sosie_md *md)
+dnnl_status_t sosie_lowering_plain_md(struct sosie_mds *mds,
+                                      const struct sosie_shape *shape,
+                                      sosie_md *md)
 {
     dnnl_dims_t dims;
-    int rank = dims_of(shape, dims);
-    return dense_md(mds, rank, dims, md);
+    int rank = sosie_lowering_dims_of(shape, dims);
+    return sosie_lowering_dense_md(mds, rank, dims, md);
 }
 
-static dnnl_status_t any_md(struct sosie_mds *mds,
-                            const struct sosie_shape *shape,
-                            dnnl_data_type_t type, sosie_md *md)
+dnnl_status_t sosie_lowering_any_md(struct sosie_mds *mds,
+                                    const struct sosie_shape *shape,
+                                    dnnl_data_type_t type, sosie_md *md)
 {
     dnnl_dims_t dims;
-    int rank = dims_of(shape, dims);
+    int rank = sosie_lowering_dims_of(shape, dims);
     return sosie_md_any(mds, rank, dims, type, md);
 }
 
@@ -103,15 +75,10 @@ static bool same_places(sosie_md a, sosie_md b)
 
 /* ---- tensors and steps --------------------------------------------------- */
 
-static const struct sosie_shape *shape_of(const struct lowering *lo,
-                                          sosie_value_id id)
-{
-    return &lo->net->graph.values[id].shape;
-}
-
-static enum sosie_status new_tensor(struct lowering *lo, sosie_md md,
-                                    struct tensor *tensor,
-                                    struct sosie_error *err)
+enum sosie_status
+sosie_lowering_new_tensor(struct sosie_lowering *lo, sosie_md md,
+                          struct sosie_lowering_tensor *tensor,
+                          struct sosie_error *err)
 {
     tensor->md = md;
     return sosie_net_add_buffer(lo->net, sosie_md_size(md), SOSIE_NO_VALUE,
@@ -129,8 +96,9 @@ static enum sosie_status fill_floats(const void *packing, const void *data,
     return SOSIE_OK;
 }
 
-static enum sosie_status packed_floats(struct lowering *lo, sosie_value_id id,
-                                       sosie_md md, struct tensor *tensor,
+static enum sosie_status packed_floats(struct sosie_lowering *lo,
+                                       sosie_value_id id, sosie_md md,
+                                       struct sosie_lowering_tensor *tensor,
                                        struct sosie_error *err)
 {
     struct sosie_value *kept = sosie_arena_alloc(lo->arena, 1, sizeof(*kept));
@@ -146,10 +114,11 @@ static enum sosie_status packed_floats(struct lowering *lo, sosie_value_id id,
     return st;
 }
 
-/* A constant, whose elements stand as `from` says, packed as `to` says. */
-static enum sosie_status packed(struct lowering *lo, sosie_value_id id,
-                                sosie_md from, sosie_md to,
-                                struct tensor *tensor, struct sosie_error *err)
+enum sosie_status sosie_lowering_packed(struct sosie_lowering *lo,
+                                        sosie_value_id id, sosie_md from,
+                                        sosie_md to,
+                                        struct sosie_lowering_tensor *tensor,
+                                        struct sosie_error *err)
 {
     struct sosie_onednn_packing *packing =
         sosie_arena_alloc(lo->arena, 1, sizeof(*packing));
@@ -161,16 +130,15 @@ static enum sosie_status packed(struct lowering *lo, sosie_value_id id,
                                 &tensor->buffer, err);
 }
 
-/* Adds a step that runs `pd` on `args`, and room for its scratchpad. */
-static enum sosie_status emit(struct lowering *lo,
-                              const_dnnl_primitive_desc_t pd,
-                              const struct arg *args, size_t n_args,
-                              struct sosie_error *err)
+enum sosie_status sosie_lowering_emit(struct sosie_lowering *lo,
+                                      const_dnnl_primitive_desc_t pd,
+                                      const struct sosie_lowering_arg *args,
+                                      size_t n_args, struct sosie_error *err)
 {
     struct sosie_step step = {.node = lo->node, .n_args = n_args};
     struct sosie_onednn_code *code =
         sosie_arena_alloc(lo->arena, 1, sizeof(*code));
-    struct arg scratch = {.id = DNNL_ARG_SCRATCHPAD};
+    struct sosie_lowering_arg scratch = {.id = DNNL_ARG_SCRATCHPAD};
     dnnl_status_t dnn = dnnl_out_of_memory;
     enum sosie_status st = SOSIE_OK;
 
@@ -190,7 +158,8 @@ static enum sosie_status emit(struct lowering *lo,
         code->args[i].md = args[i].tensor.md;
     }
     if (sosie_md_size(scratch.tensor.md)) {
-        st = new_tensor(lo, scratch.tensor.md, &scratch.tensor, err);
+        st = sosie_lowering_new_tensor(lo, scratch.tensor.md, &scratch.tensor,
+                                       err);
         step.args[step.n_args] = scratch.tensor.buffer;
         code->args[step.n_args].id = scratch.id;
         code->args[step.n_args++].md = scratch.tensor.md;
@@ -203,8 +172,9 @@ static enum sosie_status emit(struct lowering *lo,
     return st;
 }
 
-static enum sosie_status reorder(struct lowering *lo, struct tensor from,
-                                 sosie_md md, struct tensor *to,
+static enum sosie_status reorder(struct sosie_lowering *lo,
+                                 struct sosie_lowering_tensor from, sosie_md md,
+                                 struct sosie_lowering_tensor *to,
                                  struct sosie_error *err)
 {
     dnnl_primitive_desc_t pd;
@@ -213,10 +183,11 @@ static enum sosie_status reorder(struct lowering *lo, struct tensor from,
         sosie_reorder_pd(lo->engine, from.md, md, lo->attr, &pd);
     if (dnn)
         return sosie_onednn_fail(err, dnn, "reorder");
-    st = new_tensor(lo, md, to, err);
+    st = sosie_lowering_new_tensor(lo, md, to, err);
     if (!st) {
-        struct arg args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, *to}};
-        st = emit(lo, pd, args, 2, err);
+        struct sosie_lowering_arg args[] = {{DNNL_ARG_FROM, from},
+                                            {DNNL_ARG_TO, *to}};
+        st = sosie_lowering_emit(lo, pd, args, 2, err);
     }
     dnnl_primitive_desc_destroy(pd);
     return st;
@@ -224,10 +195,11 @@ static enum sosie_status reorder(struct lowering *lo, struct tensor from,
 
 /* If the value is an input of the network that nothing has read yet, and
  * strides can say `md`, the caller is asked to fill it in that layout. */
-static bool adopt_layout(struct lowering *lo, sosie_value_id id, sosie_md md)
+static bool adopt_layout(struct sosie_lowering *lo, sosie_value_id id,
+                         sosie_md md)
 {
     struct sosie_net *net = lo->net;
-    struct tensor *tensor = &lo->tensors[id];
+    struct sosie_lowering_tensor *tensor = &lo->tensors[id];
     dnnl_dims_t dims, strides;
     int rank;
     for (size_t k = 0; k < net->graph.n_inputs; k++) {
@@ -236,69 +208,71 @@ static bool adopt_layout(struct lowering *lo, sosie_value_id id, sosie_md md)
             !sosie_md_strides(md, &rank, dims, strides))
             continue;
         tensor->md = md;
-        for (size_t d = 0; d < shape_of(lo, id)->rank; d++)
+        for (size_t d = 0; d < sosie_lowering_shape(lo, id)->rank; d++)
             net->input_strides[k][d] = (size_t)strides[d];
         return true;
     }
     return false;
 }
 
-/* A value in the layout `md`, moved there if it stands in another. */
-static enum sosie_status in_layout(struct lowering *lo, sosie_value_id id,
-                                   sosie_md md, struct tensor *tensor,
-                                   struct sosie_error *err)
+enum sosie_status sosie_lowering_in_layout(struct sosie_lowering *lo,
+                                           sosie_value_id id, sosie_md md,
+                                           struct sosie_lowering_tensor *tensor,
+                                           struct sosie_error *err)
 {
     const struct sosie_value *value = &lo->net->graph.values[id];
     bool stays;
     if (value->data) {
         sosie_md plain;
-        dnnl_status_t dnn = plain_md(lo->mds, &value->shape, &plain);
+        dnnl_status_t dnn =
+            sosie_lowering_plain_md(lo->mds, &value->shape, &plain);
         if (dnn)
             return sosie_onednn_fail(err, dnn, "a constant's layout");
         return value->dtype == SOSIE_F32
-                   ? packed(lo, id, plain, md, tensor, err)
+                   ? sosie_lowering_packed(lo, id, plain, md, tensor, err)
                    : packed_floats(lo, id, md, tensor, err);
     }
     stays = same_places(lo->tensors[id].md, md) || adopt_layout(lo, id, md);
     lo->tensors[id].is_read = true;
     if (!stays)
         return reorder(lo, lo->tensors[id], md, tensor, err);
-    *tensor = (struct tensor){.buffer = lo->tensors[id].buffer, .md = md};
+    *tensor = (struct sosie_lowering_tensor){.buffer = lo->tensors[id].buffer,
+                                             .md = md};
     return SOSIE_OK;
 }
 
-/* A value, row-major. */
-static enum sosie_status in_plain(struct lowering *lo, sosie_value_id id,
-                                  struct tensor *tensor,
-                                  struct sosie_error *err)
+enum sosie_status sosie_lowering_in_plain(struct sosie_lowering *lo,
+                                          sosie_value_id id,
+                                          struct sosie_lowering_tensor *tensor,
+                                          struct sosie_error *err)
 {
     sosie_md md;
-    dnnl_status_t dnn = plain_md(lo->mds, shape_of(lo, id), &md);
+    dnnl_status_t dnn =
+        sosie_lowering_plain_md(lo->mds, sosie_lowering_shape(lo, id), &md);
     return dnn ? sosie_onednn_fail(err, dnn, "a tensor's layout")
-               : in_layout(lo, id, md, tensor, err);
+               : sosie_lowering_in_layout(lo, id, md, tensor, err);
 }
 
-/* The same as numbers of a type. */
-static enum sosie_status in_plain_as(struct lowering *lo, sosie_value_id id,
-                                     dnnl_data_type_t type,
-                                     struct tensor *tensor,
-                                     struct sosie_error *err)
+enum sosie_status sosie_lowering_in_plain_as(
+    struct sosie_lowering *lo, sosie_value_id id, dnnl_data_type_t type,
+    struct sosie_lowering_tensor *tensor, struct sosie_error *err)
 {
     sosie_md md;
-    dnnl_status_t dnn = plain_md(lo->mds, shape_of(lo, id), &md);
+    dnnl_status_t dnn =
+        sosie_lowering_plain_md(lo->mds, sosie_lowering_shape(lo, id), &md);
     if (!dnn)
         dnn = sosie_md_as(lo->mds, md, type, &md);
     return dnn ? sosie_onednn_fail(err, dnn, "a tensor's layout")
-               : in_layout(lo, id, md, tensor, err);
+               : sosie_lowering_in_layout(lo, id, md, tensor, err);
 }
 
-/* A value in the layout it stands in. */
-static enum sosie_status as_it_is(struct lowering *lo, sosie_value_id id,
-                                  struct tensor *tensor,
-                                  struct sosie_error *err)
+enum sosie_status sosie_lowering_as_it_is(struct sosie_lowering *lo,
+                                          sosie_value_id id,
+                                          struct sosie_lowering_tensor *tensor,
+                                          struct sosie_error *err)
 {
     if (!lo->tensors[id].md)
-        return in_plain(lo, id, tensor, err); /* a constant */
+        return sosie_lowering_in_plain(lo, id, tensor, err); /* a constant */
     lo->tensors[id].is_read = true;
     *tensor = lo->tensors[id];
     return SOSIE_OK;
@@ -306,73 +280,70 @@ static enum sosie_status as_it_is(struct lowering *lo, sosie_value_id id,
 
 /* ---- ops ----------------------------------------------------------------- */
 
-/* Each adds the steps of one node and notes where its output stands. */
-typedef enum sosie_status lower_op(struct lowering *lo,
-                                   const struct sosie_node *node,
-                                   struct sosie_error *err);
-
-/* In plain C. */
-static enum sosie_status lower_plain(struct lowering *lo,
-                                     const struct sosie_node *node,
-                                     struct sosie_error *err)
+enum sosie_status sosie_onednn_lower_plain(struct sosie_lowering *lo,
+                                           const struct sosie_node *node,
+                                           struct sosie_error *err)
 {
     struct sosie_step step = {
         .node = lo->node, .implementation = "plain", .run = sosie_plain_step};
-    struct tensor *out = &lo->tensors[node->output];
+    struct sosie_lowering_tensor *out = &lo->tensors[node->output];
     enum sosie_status st = SOSIE_OK;
     sosie_md md;
-    dnnl_status_t dnn = plain_md(lo->mds, shape_of(lo, node->output), &md);
+    dnnl_status_t dnn = sosie_lowering_plain_md(
+        lo->mds, sosie_lowering_shape(lo, node->output), &md);
 
     for (size_t k = 0; k < node->n_inputs && !st; k++) {
-        struct tensor tensor = {.buffer = SOSIE_NO_BUFFER};
+        struct sosie_lowering_tensor tensor = {.buffer = SOSIE_NO_BUFFER};
         if (node->inputs[k] != SOSIE_NO_VALUE)
-            st = in_plain(lo, node->inputs[k], &tensor, err);
+            st = sosie_lowering_in_plain(lo, node->inputs[k], &tensor, err);
         step.args[step.n_args++] = tensor.buffer;
     }
     if (dnn)
         return sosie_onednn_fail(err, dnn, "a tensor's layout");
     if (!st)
-        st = new_tensor(lo, md, out, err);
+        st = sosie_lowering_new_tensor(lo, md, out, err);
     step.args[step.n_args++] = out->buffer;
     return st ? st : sosie_net_add_step(lo->net, &step, err);
 }
 
-/* `pd` could not be made: if oneDNN just does not have it, plain C does. */
-static enum sosie_status without_pd(struct lowering *lo,
-                                    const struct sosie_node *node,
-                                    dnnl_status_t dnn, struct sosie_error *err)
+enum sosie_status sosie_lowering_without_pd(struct sosie_lowering *lo,
+                                            const struct sosie_node *node,
+                                            dnnl_status_t dnn,
+                                            struct sosie_error *err)
 {
     if (dnn == dnnl_unimplemented || dnn == dnnl_invalid_arguments)
-        return lower_plain(lo, node, err);
+        return sosie_onednn_lower_plain(lo, node, err);
     return sosie_onednn_fail(err, dnn, "making a primitive descriptor");
 }
 
 /* The input's elements in another shape. */
-static enum sosie_status lower_view(struct lowering *lo,
-                                    const struct sosie_node *node,
-                                    struct sosie_error *err)
+enum sosie_status sosie_onednn_lower_view(struct sosie_lowering *lo,
+                                          const struct sosie_node *node,
+                                          struct sosie_error *err)
 {
-    struct tensor in;
-    enum sosie_status st = in_plain(lo, node->inputs[0], &in, err);
+    struct sosie_lowering_tensor in;
+    enum sosie_status st =
+        sosie_lowering_in_plain(lo, node->inputs[0], &in, err);
     dnnl_status_t dnn;
     if (st)
         return st;
     lo->tensors[node->output].buffer = in.buffer;
-    dnn = plain_md(lo->mds, shape_of(lo, node->output),
-                   &lo->tensors[node->output].md);
+    dnn =
+        sosie_lowering_plain_md(lo->mds, sosie_lowering_shape(lo, node->output),
+                                &lo->tensors[node->output].md);
     return dnn ? sosie_onednn_fail(err, dnn, "a tensor's layout") : SOSIE_OK;
 }
 
-/* An op with one input and nothing else, whose output stands as `md` says. */
-static enum sosie_status lower_unary(struct lowering *lo,
-                                     const struct sosie_node *node,
-                                     struct tensor in, sosie_md md,
-                                     struct sosie_error *err)
+enum sosie_status sosie_lowering_unary(struct sosie_lowering *lo,
+                                       const struct sosie_node *node,
+                                       struct sosie_lowering_tensor in,
+                                       sosie_md md, struct sosie_error *err)
 {
-    struct tensor *out = &lo->tensors[node->output];
-    enum sosie_status st = new_tensor(lo, md, out, err);
-    struct arg args[] = {{DNNL_ARG_SRC, in}, {DNNL_ARG_DST, *out}};
-    return st ? st : emit(lo, lo->pd, args, 2, err);
+    struct sosie_lowering_tensor *out = &lo->tensors[node->output];
+    enum sosie_status st = sosie_lowering_new_tensor(lo, md, out, err);
+    struct sosie_lowering_arg args[] = {{DNNL_ARG_SRC, in},
+                                        {DNNL_ARG_DST, *out}};
+    return st ? st : sosie_lowering_emit(lo, lo->pd, args, 2, err);
 }
 
 /* A function of one number as oneDNN names it, which may be followed by a clip
@@ -429,8 +400,8 @@ static bool find_function(enum sosie_op op, struct sosie_act act,
     }
 }
 
-static dnnl_status_t post_function(dnnl_post_ops_t posts,
-                                   const struct sosie_post *post)
+dnnl_status_t sosie_lowering_post_function(dnnl_post_ops_t posts,
+                                           const struct sosie_post *post)
 {
     struct function f;
     dnnl_status_t dnn = dnnl_unimplemented;
@@ -442,84 +413,86 @@ static dnnl_status_t post_function(dnnl_post_ops_t posts,
 }
 
 /* Clips the output of the node to 0..1, in place. */
-static enum sosie_status clip_output(struct lowering *lo,
+static enum sosie_status clip_output(struct sosie_lowering *lo,
                                      const struct sosie_node *node,
                                      struct sosie_error *err)
 {
-    struct tensor out = lo->tensors[node->output];
-    struct arg args[] = {{DNNL_ARG_SRC, out}, {DNNL_ARG_DST, out}};
+    struct sosie_lowering_tensor out = lo->tensors[node->output];
+    struct sosie_lowering_arg args[] = {{DNNL_ARG_SRC, out},
+                                        {DNNL_ARG_DST, out}};
     dnnl_primitive_desc_t pd;
     dnnl_status_t dnn = sosie_eltwise_pd(lo->engine, dnnl_eltwise_clip, out.md,
                                          0.0F, 1.0F, lo->attr, &pd);
     enum sosie_status st;
     if (dnn)
         return sosie_onednn_fail(err, dnn, "a clip");
-    st = emit(lo, pd, args, 2, err);
+    st = sosie_lowering_emit(lo, pd, args, 2, err);
     dnnl_primitive_desc_destroy(pd);
     return st;
 }
 
-static enum sosie_status lower_act(struct lowering *lo,
-                                   const struct sosie_node *node,
-                                   struct sosie_error *err)
+enum sosie_status sosie_onednn_lower_act(struct sosie_lowering *lo,
+                                         const struct sosie_node *node,
+                                         struct sosie_error *err)
 {
     struct function f;
-    struct tensor in;
+    struct sosie_lowering_tensor in;
     dnnl_status_t dnn;
     enum sosie_status st;
     if (!find_function(node->op, node->act, &f))
-        return lower_plain(lo, node, err);
-    st = as_it_is(lo, node->inputs[0], &in, err);
+        return sosie_onednn_lower_plain(lo, node, err);
+    st = sosie_lowering_as_it_is(lo, node->inputs[0], &in, err);
     if (st)
         return st;
     dnn = sosie_eltwise_pd(lo->engine, f.kind, in.md, f.a, f.b, lo->attr,
                            &lo->pd);
     if (dnn)
-        return without_pd(lo, node, dnn, err);
-    st = lower_unary(lo, node, in, in.md, err);
+        return sosie_lowering_without_pd(lo, node, dnn, err);
+    st = sosie_lowering_unary(lo, node, in, in.md, err);
     return st || !f.is_clipped ? st : clip_output(lo, node, err);
 }
 
-static bool is_reference(const struct lowering *lo)
+bool sosie_lowering_is_reference(const struct sosie_lowering *lo)
 {
     return !strncmp(sosie_pd_implementation(lo->pd), "ref", 3);
 }
 
 /* A pool whose output takes the layout of its input. */
 static enum sosie_status
-lower_window(struct lowering *lo, const struct sosie_node *node,
+lower_window(struct sosie_lowering *lo, const struct sosie_node *node,
              dnnl_alg_kind_t kind, const dnnl_dims_t kernel,
              const struct sosie_conv_window *window, struct sosie_error *err)
 {
-    struct tensor in;
+    struct sosie_lowering_tensor in;
     sosie_md md;
     dnnl_status_t dnn;
-    enum sosie_status st = as_it_is(lo, node->inputs[0], &in, err);
+    enum sosie_status st =
+        sosie_lowering_as_it_is(lo, node->inputs[0], &in, err);
     if (st)
         return st;
-    dnn =
-        any_md(lo->mds, shape_of(lo, node->output), sosie_md_type(in.md), &md);
+    dnn = sosie_lowering_any_md(lo->mds, sosie_lowering_shape(lo, node->output),
+                                sosie_md_type(in.md), &md);
     if (!dnn)
         dnn = sosie_pool_pd(lo->engine, kind, in.md, md, kernel, window,
                             lo->attr, &lo->pd);
-    if (!dnn && is_reference(lo))
+    if (!dnn && sosie_lowering_is_reference(lo))
         dnn = dnnl_unimplemented;
     if (!dnn)
         dnn = sosie_pd_md(lo->mds, lo->pd, dnnl_query_dst_md, &md);
-    return dnn ? without_pd(lo, node, dnn, err)
-               : lower_unary(lo, node, in, md, err);
+    return dnn ? sosie_lowering_without_pd(lo, node, dnn, err)
+               : sosie_lowering_unary(lo, node, in, md, err);
 }
 
-static enum sosie_status lower_global_pool(struct lowering *lo,
-                                           const struct sosie_node *node,
-                                           struct sosie_error *err)
+enum sosie_status sosie_onednn_lower_global_pool(struct sosie_lowering *lo,
+                                                 const struct sosie_node *node,
+                                                 struct sosie_error *err)
 {
-    const struct sosie_shape *shape = shape_of(lo, node->inputs[0]);
+    const struct sosie_shape *shape = sosie_lowering_shape(lo, node->inputs[0]);
     struct sosie_conv_window window;
     memset(&window, 0, sizeof window);
     dnnl_dims_t kernel;
     if (shape->rank != 4)
-        return lower_plain(lo, node, err);
+        return sosie_onednn_lower_plain(lo, node, err);
     for (size_t i = 0; i < 2; i++)
         kernel[i] = window.strides[i] = (int64_t)shape->dims[2 + i];
     return lower_window(lo, node,
@@ -530,12 +503,12 @@ static enum sosie_status lower_global_pool(struct lowering *lo,
 }
 
 /* What an output beyond the padding needs is added to it. */
-static enum sosie_status lower_pool(struct lowering *lo,
-                                    const struct sosie_node *node,
-                                    struct sosie_error *err)
+enum sosie_status sosie_onednn_lower_pool(struct sosie_lowering *lo,
+                                          const struct sosie_node *node,
+                                          struct sosie_error *err)
 {
-    const struct sosie_shape *in = shape_of(lo, node->inputs[0]);
-    const struct sosie_shape *out = shape_of(lo, node->output);
+    const struct sosie_shape *in = sosie_lowering_shape(lo, node->inputs[0]);
+    const struct sosie_shape *out = sosie_lowering_shape(lo, node->output);
     const struct sosie_window *w = &node->pool.window;
     struct sosie_conv_window window;
     memset(&window, 0, sizeof window);
@@ -551,7 +524,7 @@ static enum sosie_status lower_pool(struct lowering *lo,
         if (w->dilations[i] != 1 ||
             (node->pool.counts_padding &&
              (size_t)window.pads_end[i] > w->pads[i + 2]))
-            return lower_plain(lo, node, err);
+            return sosie_onednn_lower_plain(lo, node, err);
     }
     return lower_window(lo, node,
                         is_max ? dnnl_pooling_max
@@ -561,55 +534,56 @@ static enum sosie_status lower_pool(struct lowering *lo,
                         kernel, &window, err);
 }
 
-static enum sosie_status lower_softmax(struct lowering *lo,
-                                       const struct sosie_node *node,
-                                       struct sosie_error *err)
+enum sosie_status sosie_onednn_lower_softmax(struct sosie_lowering *lo,
+                                             const struct sosie_node *node,
+                                             struct sosie_error *err)
 {
-    struct sosie_softmax_sizes s =
-        sosie_softmax_sizes(&node->softmax, shape_of(lo, node->output));
+    struct sosie_softmax_sizes s = sosie_softmax_sizes(
+        &node->softmax, sosie_lowering_shape(lo, node->output));
     dnnl_dims_t dims = {(int64_t)s.outer, (int64_t)s.length, (int64_t)s.inner};
-    struct tensor in;
+    struct sosie_lowering_tensor in;
     sosie_md md, plain;
-    enum sosie_status st = in_plain(lo, node->inputs[0], &in, err);
+    enum sosie_status st =
+        sosie_lowering_in_plain(lo, node->inputs[0], &in, err);
     dnnl_status_t dnn;
     if (st)
         return st;
     plain = in.md;
-    dnn = dense_md(lo->mds, 3, dims, &md);
+    dnn = sosie_lowering_dense_md(lo->mds, 3, dims, &md);
     if (!dnn)
         dnn = sosie_softmax_pd(lo->engine, md, 1, lo->attr, &lo->pd);
     if (dnn)
-        return without_pd(lo, node, dnn, err);
+        return sosie_lowering_without_pd(lo, node, dnn, err);
     in.md = md;
-    st = lower_unary(lo, node, in, md, err);
+    st = sosie_lowering_unary(lo, node, in, md, err);
     lo->tensors[node->output].md = plain;
     return st;
 }
 
-static enum sosie_status lower_batch_norm(struct lowering *lo,
-                                          const struct sosie_node *node,
-                                          struct sosie_error *err)
+enum sosie_status sosie_onednn_lower_batch_norm(struct sosie_lowering *lo,
+                                                const struct sosie_node *node,
+                                                struct sosie_error *err)
 {
     static const int ids[] = {DNNL_ARG_SRC, DNNL_ARG_SCALE, DNNL_ARG_SHIFT,
                               DNNL_ARG_MEAN, DNNL_ARG_VARIANCE};
-    struct tensor *out = &lo->tensors[node->output];
-    struct arg args[6];
+    struct sosie_lowering_tensor *out = &lo->tensors[node->output];
+    struct sosie_lowering_arg args[6];
     enum sosie_status st = SOSIE_OK;
     dnnl_status_t dnn;
 
     for (size_t k = 0; k < 5 && !st; k++) {
         args[k].id = ids[k];
-        st = as_it_is(lo, node->inputs[k], &args[k].tensor, err);
+        st = sosie_lowering_as_it_is(lo, node->inputs[k], &args[k].tensor, err);
     }
     if (st)
         return st;
     dnn = sosie_batch_norm_pd(lo->engine, args[0].tensor.md, node->epsilon,
                               lo->attr, &lo->pd);
     if (dnn)
-        return without_pd(lo, node, dnn, err);
-    st = new_tensor(lo, args[0].tensor.md, out, err);
-    args[5] = (struct arg){DNNL_ARG_DST, *out};
-    return st ? st : emit(lo, lo->pd, args, 6, err);
+        return sosie_lowering_without_pd(lo, node, dnn, err);
+    st = sosie_lowering_new_tensor(lo, args[0].tensor.md, out, err);
+    args[5] = (struct sosie_lowering_arg){DNNL_ARG_DST, *out};
+    return st ? st : sosie_lowering_emit(lo, lo->pd, args, 6, err);
 }
 
 /* oneDNN repeats only its second operand. If the first has the sum's shape,
@@ -640,8 +614,8 @@ static bool find_binary(enum sosie_op op, dnnl_alg_kind_t *kind)
     }
 }
 
-/* A tensor's shape with as many dimensions as `rank`, 1s in front. */
-static struct sosie_shape widened(const struct sosie_shape *shape, size_t rank)
+struct sosie_shape sosie_lowering_widened(const struct sosie_shape *shape,
+                                          size_t rank)
 {
     struct sosie_shape wide = {rank, {0}};
     for (size_t i = 0; i < rank; i++)
@@ -653,43 +627,44 @@ static struct sosie_shape widened(const struct sosie_shape *shape, size_t rank)
 /* The second of two inputs, for a result that stands as `like`: in that layout
  * if it is as large or one number a channel, otherwise row-major with as many
  * dimensions. */
-static enum sosie_status second_input(struct lowering *lo, sosie_value_id id,
-                                      const struct sosie_shape *shape,
-                                      sosie_md like, struct tensor *b,
-                                      struct sosie_error *err)
+static enum sosie_status
+second_input(struct sosie_lowering *lo, sosie_value_id id,
+             const struct sosie_shape *shape, sosie_md like,
+             struct sosie_lowering_tensor *b, struct sosie_error *err)
 {
-    const struct sosie_shape *small = shape_of(lo, id);
-    struct sosie_shape wide = widened(small, shape->rank);
+    const struct sosie_shape *small = sosie_lowering_shape(lo, id);
+    struct sosie_shape wide = sosie_lowering_widened(small, shape->rank);
     sosie_md md;
     dnnl_dims_t dims;
     enum sosie_status st;
     dnnl_status_t dnn;
     if (sosie_shape_equal(small, shape))
-        return in_layout(lo, id, like, b, err);
+        return sosie_lowering_in_layout(lo, id, like, b, err);
     if (small->rank == 4 && shape->rank == 4 &&
         sosie_shape_count(small) == shape->dims[1] &&
         small->dims[1] == shape->dims[1]) {
-        (void)dims_of(small, dims);
+        (void)sosie_lowering_dims_of(small, dims);
         if (sosie_md_channels_like(lo->mds, like, dims, &md))
-            return in_layout(lo, id, md, b, err);
+            return sosie_lowering_in_layout(lo, id, md, b, err);
     }
-    st = in_plain(lo, id, b, err);
-    dnn = plain_md(lo->mds, &wide, &b->md);
+    st = sosie_lowering_in_plain(lo, id, b, err);
+    dnn = sosie_lowering_plain_md(lo->mds, &wide, &b->md);
     if (!st && dnn)
         return sosie_onednn_fail(err, dnn, "a tensor's layout");
     return st;
 }
 
 /* True for arithmetic with one constant number: alpha * x + beta. */
-static bool is_line(const struct lowering *lo, const struct sosie_node *node,
-                    bool swap, float *alpha, float *beta)
+static bool is_line(const struct sosie_lowering *lo,
+                    const struct sosie_node *node, bool swap, float *alpha,
+                    float *beta)
 {
     const struct sosie_value *c = &lo->net->graph.values[node->inputs[!swap]];
     float v;
     if (!c->data || c->dtype != SOSIE_F32 ||
         sosie_shape_count(&c->shape) != 1 ||
-        !sosie_shape_equal(shape_of(lo, node->inputs[swap]),
-                           shape_of(lo, node->output)))
+        !sosie_shape_equal(sosie_lowering_shape(lo, node->inputs[swap]),
+                           sosie_lowering_shape(lo, node->output)))
         return false;
     v = *(const float *)c->data;
     *alpha = node->op == SOSIE_OP_MUL   ? v
@@ -700,27 +675,28 @@ static bool is_line(const struct lowering *lo, const struct sosie_node *node,
            (!swap && (node->op == SOSIE_OP_SUB || node->op == SOSIE_OP_DIV));
 }
 
-static enum sosie_status lower_line(struct lowering *lo,
+static enum sosie_status lower_line(struct sosie_lowering *lo,
                                     const struct sosie_node *node,
                                     sosie_value_id x, float alpha, float beta,
                                     struct sosie_error *err)
 {
-    struct tensor in;
-    enum sosie_status st = as_it_is(lo, x, &in, err);
+    struct sosie_lowering_tensor in;
+    enum sosie_status st = sosie_lowering_as_it_is(lo, x, &in, err);
     dnnl_status_t dnn;
     if (st)
         return st;
     dnn = sosie_eltwise_pd(lo->engine, dnnl_eltwise_linear, in.md, alpha, beta,
                            lo->attr, &lo->pd);
-    return dnn ? without_pd(lo, node, dnn, err)
-               : lower_unary(lo, node, in, in.md, err);
+    return dnn ? sosie_lowering_without_pd(lo, node, dnn, err)
+               : sosie_lowering_unary(lo, node, in, in.md, err);
 }
 
 /* Makes lo->pd for `second`, which is made to fit `a`. */
 static enum sosie_status
-choose_binary(struct lowering *lo, dnnl_alg_kind_t kind, struct tensor a,
-              sosie_value_id second, const struct sosie_shape *shape,
-              struct tensor *b, dnnl_status_t *dnn, struct sosie_error *err)
+choose_binary(struct sosie_lowering *lo, dnnl_alg_kind_t kind,
+              struct sosie_lowering_tensor a, sosie_value_id second,
+              const struct sosie_shape *shape, struct sosie_lowering_tensor *b,
+              dnnl_status_t *dnn, struct sosie_error *err)
 {
     enum sosie_status st = second_input(lo, second, shape, a.md, b, err);
     if (!st)
@@ -729,14 +705,15 @@ choose_binary(struct lowering *lo, dnnl_alg_kind_t kind, struct tensor a,
     return st;
 }
 
-static enum sosie_status lower_binary(struct lowering *lo,
-                                      const struct sosie_node *node,
-                                      struct sosie_error *err)
+enum sosie_status sosie_onednn_lower_binary(struct sosie_lowering *lo,
+                                            const struct sosie_node *node,
+                                            struct sosie_error *err)
 {
-    const struct sosie_shape *shape = shape_of(lo, node->output);
-    bool swap = !sosie_shape_equal(shape_of(lo, node->inputs[0]), shape);
+    const struct sosie_shape *shape = sosie_lowering_shape(lo, node->output);
+    bool swap =
+        !sosie_shape_equal(sosie_lowering_shape(lo, node->inputs[0]), shape);
     sosie_value_id first = node->inputs[swap], second = node->inputs[!swap];
-    struct tensor a, b, *out = &lo->tensors[node->output];
+    struct sosie_lowering_tensor a, b, *out = &lo->tensors[node->output];
     dnnl_alg_kind_t kind;
     float alpha, beta;
     enum sosie_status st;
@@ -745,28 +722,29 @@ static enum sosie_status lower_binary(struct lowering *lo,
     if (is_line(lo, node, swap, &alpha, &beta))
         return lower_line(lo, node, first, alpha, beta, err);
     if (!find_binary(node->op, &kind) ||
-        !sosie_shape_equal(shape_of(lo, first), shape) ||
+        !sosie_shape_equal(sosie_lowering_shape(lo, first), shape) ||
         (swap && (node->op == SOSIE_OP_SUB || node->op == SOSIE_OP_DIV)))
-        return lower_plain(lo, node, err);
-    st = as_it_is(lo, first, &a, err);
+        return sosie_onednn_lower_plain(lo, node, err);
+    st = sosie_lowering_as_it_is(lo, first, &a, err);
     if (!st)
         st = choose_binary(lo, kind, a, second, shape, &b, &dnn, err);
-    if (!st && !dnn && is_reference(lo)) { /* slow: row-major is worth moving */
+    if (!st && !dnn &&
+        sosie_lowering_is_reference(lo)) { /* slow: row-major is worth moving */
         dnnl_primitive_desc_destroy(lo->pd);
         lo->pd = NULL;
-        st = in_plain(lo, first, &a, err);
+        st = sosie_lowering_in_plain(lo, first, &a, err);
         if (!st)
             st = choose_binary(lo, kind, a, second, shape, &b, &dnn, err);
     }
     if (st)
         return st;
     if (dnn)
-        return without_pd(lo, node, dnn, err);
-    st = new_tensor(lo, a.md, out, err);
+        return sosie_lowering_without_pd(lo, node, dnn, err);
+    st = sosie_lowering_new_tensor(lo, a.md, out, err);
     if (!st) {
-        struct arg args[] = {
+        struct sosie_lowering_arg args[] = {
             {DNNL_ARG_SRC_0, a}, {DNNL_ARG_SRC_1, b}, {DNNL_ARG_DST, *out}};
-        st = emit(lo, lo->pd, args, 3, err);
+        st = sosie_lowering_emit(lo, lo->pd, args, 3, err);
     }
     return st;
 }
@@ -800,7 +778,7 @@ struct product_layouts {
 };
 
 /* Makes lo->pd for sizes and strides of the three in `rank` dimensions. */
-static dnnl_status_t product_layouts(struct lowering *lo, int rank,
+static dnnl_status_t product_layouts(struct sosie_lowering *lo, int rank,
                                      const dnnl_dims_t sizes[3],
                                      const dnnl_dims_t strides[3],
                                      struct product_layouts *layouts)
@@ -817,7 +795,7 @@ static dnnl_status_t product_layouts(struct lowering *lo, int rank,
     return sosie_md_strided(lo->mds, rank, sizes[2], strides[2], &layouts->dst);
 }
 
-static dnnl_status_t as_inner_product(struct lowering *lo,
+static dnnl_status_t as_inner_product(struct sosie_lowering *lo,
                                       const struct product *p, sosie_md bias,
                                       struct product_layouts *layouts)
 {
@@ -835,7 +813,7 @@ static dnnl_status_t as_inner_product(struct lowering *lo,
 }
 
 /* The rows as the pixels of a picture whose channels are the columns. */
-static dnnl_status_t as_convolution(struct lowering *lo,
+static dnnl_status_t as_convolution(struct sosie_lowering *lo,
                                     const struct product *p, sosie_md bias,
                                     struct product_layouts *layouts)
 {
@@ -857,7 +835,7 @@ static dnnl_status_t as_convolution(struct lowering *lo,
 
 /* Without AVX-512, oneDNN's inner product is a gemm that packs the weights in
  * each pass; its convolutions have them packed before. */
-static dnnl_status_t choose_product(struct lowering *lo,
+static dnnl_status_t choose_product(struct sosie_lowering *lo,
                                     const struct product *p, sosie_md bias,
                                     struct product_layouts *layouts)
 {
@@ -867,7 +845,8 @@ static dnnl_status_t choose_product(struct lowering *lo,
         dnnl_primitive_desc_t gemm = lo->pd;
         struct product_layouts better;
         lo->pd = NULL;
-        if (as_convolution(lo, p, bias, &better) || is_reference(lo) ||
+        if (as_convolution(lo, p, bias, &better) ||
+            sosie_lowering_is_reference(lo) ||
             strstr(sosie_pd_implementation(lo->pd), "gemm")) {
             dnnl_primitive_desc_destroy(lo->pd);
             lo->pd = gemm;
@@ -881,67 +860,72 @@ static dnnl_status_t choose_product(struct lowering *lo,
                              &layouts->weights);
 }
 
-static enum sosie_status lower_product(struct lowering *lo,
+static enum sosie_status lower_product(struct sosie_lowering *lo,
                                        const struct sosie_node *node,
                                        const struct product *p,
                                        struct sosie_error *err)
 {
-    struct tensor x, w, bias = {0}, *out = &lo->tensors[node->output];
+    struct sosie_lowering_tensor x, w, bias = {0},
+                                       *out = &lo->tensors[node->output];
     bool has_bias = p->bias != SOSIE_NO_VALUE;
     struct product_layouts layouts;
-    enum sosie_status st = in_plain_as(lo, p->x, lo->type, &x, err);
+    enum sosie_status st =
+        sosie_lowering_in_plain_as(lo, p->x, lo->type, &x, err);
     dnnl_status_t dnn;
     if (!st && has_bias)
-        st = in_plain(lo, p->bias, &bias, err);
+        st = sosie_lowering_in_plain(lo, p->bias, &bias, err);
     if (st)
         return st;
     dnn = choose_product(lo, p, bias.md, &layouts);
     if (dnn)
-        return without_pd(lo, node, dnn, err);
+        return sosie_lowering_without_pd(lo, node, dnn, err);
     x.md = layouts.src;
-    st = packed(lo, p->w, layouts.given, layouts.weights, &w, err);
+    st = sosie_lowering_packed(lo, p->w, layouts.given, layouts.weights, &w,
+                               err);
     if (!st)
-        st = new_tensor(lo, layouts.dst, out, err);
+        st = sosie_lowering_new_tensor(lo, layouts.dst, out, err);
     if (!st) {
-        struct arg args[] = {{DNNL_ARG_SRC, x},
-                             {DNNL_ARG_WEIGHTS, w},
-                             {DNNL_ARG_DST, *out},
-                             {DNNL_ARG_BIAS, bias}};
-        st = emit(lo, lo->pd, args, has_bias ? 4 : 3, err);
+        struct sosie_lowering_arg args[] = {{DNNL_ARG_SRC, x},
+                                            {DNNL_ARG_WEIGHTS, w},
+                                            {DNNL_ARG_DST, *out},
+                                            {DNNL_ARG_BIAS, bias}};
+        st = sosie_lowering_emit(lo, lo->pd, args, has_bias ? 4 : 3, err);
     }
-    dnn = plain_md(lo->mds, shape_of(lo, node->output), &out->md);
+    dnn = sosie_lowering_plain_md(
+        lo->mds, sosie_lowering_shape(lo, node->output), &out->md);
     return st || !dnn ? st : sosie_onednn_fail(err, dnn, "a tensor's layout");
 }
 
-static enum sosie_status lower_gemm(struct lowering *lo,
-                                    const struct sosie_node *node,
-                                    struct sosie_error *err)
+enum sosie_status sosie_onednn_lower_gemm(struct sosie_lowering *lo,
+                                          const struct sosie_node *node,
+                                          struct sosie_error *err)
 {
     const struct sosie_graph *graph = &lo->net->graph;
-    const struct sosie_shape *x = shape_of(lo, node->inputs[SOSIE_GEMM_A]);
+    const struct sosie_shape *x =
+        sosie_lowering_shape(lo, node->inputs[SOSIE_GEMM_A]);
     struct product p = {.x = node->inputs[SOSIE_GEMM_A],
                         .w = node->inputs[SOSIE_GEMM_B],
                         .bias = SOSIE_NO_VALUE,
                         .is_transposed = node->gemm.trans_b};
     if (!is_inner_product(graph, node))
-        return lower_plain(lo, node, err);
+        return sosie_onednn_lower_plain(lo, node, err);
     if (sosie_node_input(graph, node, SOSIE_GEMM_C))
         p.bias = node->inputs[SOSIE_GEMM_C];
     p.rows = (int64_t)x->dims[0];
     p.inner = (int64_t)x->dims[1];
-    p.columns = (int64_t)shape_of(lo, node->output)->dims[1];
+    p.columns = (int64_t)sosie_lowering_shape(lo, node->output)->dims[1];
     return lower_product(lo, node, &p, err);
 }
 
 /* ---- MatMul -------------------------------------------------------------- */
 
 /* Rows times a constant matrix: the rows of all batches are one matrix. */
-static enum sosie_status lower_matmul_constant(struct lowering *lo,
+static enum sosie_status lower_matmul_constant(struct sosie_lowering *lo,
                                                const struct sosie_node *node,
                                                struct sosie_error *err)
 {
-    const struct sosie_shape *b = shape_of(lo, node->inputs[1]);
-    size_t n = sosie_shape_count(shape_of(lo, node->output));
+    const struct sosie_shape *b = sosie_lowering_shape(lo, node->inputs[1]);
+    size_t n = sosie_shape_count(sosie_lowering_shape(lo, node->output));
     struct product p = {.x = node->inputs[0],
                         .w = node->inputs[1],
                         .bias = SOSIE_NO_VALUE,
@@ -951,26 +935,28 @@ static enum sosie_status lower_matmul_constant(struct lowering *lo,
     return lower_product(lo, node, &p, err);
 }
 
-static enum sosie_status lower_matmul(struct lowering *lo,
-                                      const struct sosie_node *node,
-                                      struct sosie_error *err)
+enum sosie_status sosie_onednn_lower_matmul(struct sosie_lowering *lo,
+                                            const struct sosie_node *node,
+                                            struct sosie_error *err)
 {
-    const struct sosie_shape *shape = shape_of(lo, node->output);
+    const struct sosie_shape *shape = sosie_lowering_shape(lo, node->output);
     const struct sosie_value *b = &lo->net->graph.values[node->inputs[1]];
     struct sosie_shape wide[2];
-    struct tensor in[2], *out = &lo->tensors[node->output];
+    struct sosie_lowering_tensor in[2], *out = &lo->tensors[node->output];
     sosie_md dst;
     enum sosie_status st = SOSIE_OK;
     dnnl_status_t dnn;
-    if (shape_of(lo, node->inputs[0])->rank < 2 || b->shape.rank < 2)
-        return lower_plain(lo, node, err);
+    if (sosie_lowering_shape(lo, node->inputs[0])->rank < 2 ||
+        b->shape.rank < 2)
+        return sosie_onednn_lower_plain(lo, node, err);
     if (b->data && b->shape.rank == 2)
         return lower_matmul_constant(lo, node, err);
-    dnn = plain_md(lo->mds, shape, &dst);
+    dnn = sosie_lowering_plain_md(lo->mds, shape, &dst);
     for (size_t k = 0; k < 2 && !st && !dnn; k++) {
-        st = in_plain(lo, node->inputs[k], &in[k], err);
-        wide[k] = widened(shape_of(lo, node->inputs[k]), shape->rank);
-        dnn = plain_md(lo->mds, &wide[k], &in[k].md);
+        st = sosie_lowering_in_plain(lo, node->inputs[k], &in[k], err);
+        wide[k] = sosie_lowering_widened(
+            sosie_lowering_shape(lo, node->inputs[k]), shape->rank);
+        dnn = sosie_lowering_plain_md(lo->mds, &wide[k], &in[k].md);
     }
     if (st)
         return st;
@@ -978,68 +964,69 @@ static enum sosie_status lower_matmul(struct lowering *lo,
         dnn = sosie_matmul_pd(lo->engine, in[0].md, in[1].md, NULL, dst,
                               lo->attr, &lo->pd);
     if (dnn)
-        return without_pd(lo, node, dnn, err);
-    st = new_tensor(lo, dst, out, err);
+        return sosie_lowering_without_pd(lo, node, dnn, err);
+    st = sosie_lowering_new_tensor(lo, dst, out, err);
     if (!st) {
-        struct arg args[] = {{DNNL_ARG_SRC, in[0]},
-                             {DNNL_ARG_WEIGHTS, in[1]},
-                             {DNNL_ARG_DST, *out}};
-        st = emit(lo, lo->pd, args, 3, err);
+        struct sosie_lowering_arg args[] = {{DNNL_ARG_SRC, in[0]},
+                                            {DNNL_ARG_WEIGHTS, in[1]},
+                                            {DNNL_ARG_DST, *out}};
+        st = sosie_lowering_emit(lo, lo->pd, args, 3, err);
     }
     return st;
 }
 
 /* ---- LayerNormalization, Transpose, Concat ------------------------------- */
 
-static enum sosie_status lower_layer_norm(struct lowering *lo,
-                                          const struct sosie_node *node,
-                                          struct sosie_error *err)
+enum sosie_status sosie_onednn_lower_layer_norm(struct sosie_lowering *lo,
+                                                const struct sosie_node *node,
+                                                struct sosie_error *err)
 {
     static const int ids[] = {DNNL_ARG_SRC, DNNL_ARG_SCALE, DNNL_ARG_SHIFT};
-    const struct sosie_shape *shape = shape_of(lo, node->output);
-    struct tensor *out = &lo->tensors[node->output];
-    struct arg args[4];
+    const struct sosie_shape *shape = sosie_lowering_shape(lo, node->output);
+    struct sosie_lowering_tensor *out = &lo->tensors[node->output];
+    struct sosie_lowering_arg args[4];
     enum sosie_status st = SOSIE_OK;
     dnnl_status_t dnn;
     if (node->n_inputs < 3 || shape->rank < 2 ||
         (size_t)node->layer_norm.axis + 1 != shape->rank)
-        return lower_plain(lo, node, err);
+        return sosie_onednn_lower_plain(lo, node, err);
     for (size_t k = 0; k < 3 && !st; k++) {
         if (k && (node->inputs[k] == SOSIE_NO_VALUE ||
-                  shape_of(lo, node->inputs[k])->rank != 1 ||
-                  shape_of(lo, node->inputs[k])->dims[0] !=
+                  sosie_lowering_shape(lo, node->inputs[k])->rank != 1 ||
+                  sosie_lowering_shape(lo, node->inputs[k])->dims[0] !=
                       shape->dims[shape->rank - 1]))
-            return lower_plain(lo, node, err);
+            return sosie_onednn_lower_plain(lo, node, err);
         args[k].id = ids[k];
-        st = in_plain(lo, node->inputs[k], &args[k].tensor, err);
+        st = sosie_lowering_in_plain(lo, node->inputs[k], &args[k].tensor, err);
     }
     if (st)
         return st;
     dnn = sosie_layer_norm_pd(lo->engine, args[0].tensor.md,
                               node->layer_norm.epsilon, lo->attr, &lo->pd);
     if (dnn)
-        return without_pd(lo, node, dnn, err);
-    st = new_tensor(lo, args[0].tensor.md, out, err);
-    args[3] = (struct arg){DNNL_ARG_DST, *out};
-    return st ? st : emit(lo, lo->pd, args, 4, err);
+        return sosie_lowering_without_pd(lo, node, dnn, err);
+    st = sosie_lowering_new_tensor(lo, args[0].tensor.md, out, err);
+    args[3] = (struct sosie_lowering_arg){DNNL_ARG_DST, *out};
+    return st ? st : sosie_lowering_emit(lo, lo->pd, args, 4, err);
 }
 
 /* The input, looked at with its dimensions in another order. */
-static enum sosie_status lower_transpose(struct lowering *lo,
-                                         const struct sosie_node *node,
-                                         struct sosie_error *err)
+enum sosie_status sosie_onednn_lower_transpose(struct sosie_lowering *lo,
+                                               const struct sosie_node *node,
+                                               struct sosie_error *err)
 {
-    const struct sosie_shape *shape = shape_of(lo, node->output);
+    const struct sosie_shape *shape = sosie_lowering_shape(lo, node->output);
     dnnl_dims_t from_dims, from, dims, strides;
-    struct tensor in;
+    struct sosie_lowering_tensor in;
     sosie_md md;
     int rank;
-    enum sosie_status st = as_it_is(lo, node->inputs[0], &in, err);
+    enum sosie_status st =
+        sosie_lowering_as_it_is(lo, node->inputs[0], &in, err);
     dnnl_status_t dnn;
     if (!st && !sosie_md_strides(in.md, &rank, from_dims, from)) {
-        st = in_plain(lo, node->inputs[0], &in, err);
+        st = sosie_lowering_in_plain(lo, node->inputs[0], &in, err);
         if (!st && !sosie_md_strides(in.md, &rank, from_dims, from))
-            return lower_plain(lo, node, err);
+            return sosie_onednn_lower_plain(lo, node, err);
     }
     if (st)
         return st;
@@ -1052,46 +1039,48 @@ static enum sosie_status lower_transpose(struct lowering *lo,
         dnn = sosie_md_as(lo->mds, md, sosie_md_type(in.md), &md);
     if (dnn)
         return sosie_onednn_fail(err, dnn, "a tensor's layout");
-    lo->tensors[node->output] = (struct tensor){.buffer = in.buffer, .md = md};
+    lo->tensors[node->output] =
+        (struct sosie_lowering_tensor){.buffer = in.buffer, .md = md};
     return SOSIE_OK;
 }
 
-static enum sosie_status lower_concat(struct lowering *lo,
-                                      const struct sosie_node *node,
-                                      struct sosie_error *err)
+enum sosie_status sosie_onednn_lower_concat(struct sosie_lowering *lo,
+                                            const struct sosie_node *node,
+                                            struct sosie_error *err)
 {
     sosie_md parts[SOSIE_MAX_INPUTS];
-    struct arg args[SOSIE_MAX_INPUTS + 1];
-    struct tensor *out = &lo->tensors[node->output];
+    struct sosie_lowering_arg args[SOSIE_MAX_INPUTS + 1];
+    struct sosie_lowering_tensor *out = &lo->tensors[node->output];
     sosie_md md;
     enum sosie_status st = SOSIE_OK;
     dnnl_status_t dnn;
     for (size_t k = 0; k < node->n_inputs && !st; k++) {
         args[k].id = DNNL_ARG_MULTIPLE_SRC + (int)k;
-        st = as_it_is(lo, node->inputs[k], &args[k].tensor, err);
+        st = sosie_lowering_as_it_is(lo, node->inputs[k], &args[k].tensor, err);
         if (!st)
             parts[k] = args[k].tensor.md;
     }
     if (st)
         return st;
-    dnn = any_md(lo->mds, shape_of(lo, node->output),
-                 sosie_md_type(args[0].tensor.md), &md);
+    dnn = sosie_lowering_any_md(lo->mds, sosie_lowering_shape(lo, node->output),
+                                sosie_md_type(args[0].tensor.md), &md);
     if (!dnn)
         dnn = sosie_concat_pd(lo->engine, md, (int)node->n_inputs,
                               (int)node->axis, parts, lo->attr, &lo->pd);
     if (!dnn)
         dnn = sosie_pd_md(lo->mds, lo->pd, dnnl_query_dst_md, &md);
     if (dnn)
-        return without_pd(lo, node, dnn, err);
-    st = new_tensor(lo, md, out, err);
-    args[node->n_inputs] = (struct arg){DNNL_ARG_DST, *out};
-    return st ? st : emit(lo, lo->pd, args, node->n_inputs + 1, err);
+        return sosie_lowering_without_pd(lo, node, dnn, err);
+    st = sosie_lowering_new_tensor(lo, md, out, err);
+    args[node->n_inputs] = (struct sosie_lowering_arg){DNNL_ARG_DST, *out};
+    return st ? st
+              : sosie_lowering_emit(lo, lo->pd, args, node->n_inputs + 1, err);
 }
 
 /* ---- Conv ---------------------------------------------------------------- */
 
 /* Fills lo->conv_attr from the node's post-ops. */
-static dnnl_status_t conv_posts(struct lowering *lo,
+static dnnl_status_t conv_posts(struct sosie_lowering *lo,
                                 const struct sosie_node *node)
 {
     dnnl_status_t dnn = dnnl_primitive_attr_clone(&lo->conv_attr, lo->attr);
@@ -1102,7 +1091,7 @@ static dnnl_status_t conv_posts(struct lowering *lo,
         if (post->op == SOSIE_OP_ADD)
             dnn = sosie_post_sum(lo->posts);
         else
-            dnn = post_function(lo->posts, post);
+            dnn = sosie_lowering_post_function(lo->posts, post);
     }
     return dnn ? dnn
                : dnnl_primitive_attr_set_post_ops(lo->conv_attr, lo->posts);
@@ -1132,13 +1121,15 @@ struct conv_layouts {
 
 /* Makes lo->pd with free choice of layouts and tells what it chose. Weights of
  * groups have a dimension more in oneDNN: group, filters / group, ... */
-static dnnl_status_t choose_conv(struct lowering *lo,
+static dnnl_status_t choose_conv(struct sosie_lowering *lo,
                                  const struct sosie_node *node, sosie_md bias,
                                  const struct sosie_conv_window *window,
                                  struct conv_layouts *layouts)
 {
-    const struct sosie_shape *w = shape_of(lo, node->inputs[SOSIE_CONV_W]);
-    const struct sosie_shape *x = shape_of(lo, node->inputs[SOSIE_CONV_X]);
+    const struct sosie_shape *w =
+        sosie_lowering_shape(lo, node->inputs[SOSIE_CONV_W]);
+    const struct sosie_shape *x =
+        sosie_lowering_shape(lo, node->inputs[SOSIE_CONV_X]);
     int64_t group = (int64_t)node->conv.group;
     dnnl_dims_t dims = {0};
     int rank = 0;
@@ -1150,10 +1141,12 @@ static dnnl_status_t choose_conv(struct lowering *lo,
     for (size_t i = 0; i < 4; i++)
         dims[rank++] = (int64_t)w->dims[i];
     dims[rank - 4] /= group;
-    if ((dnn = dense_md(lo->mds, rank, dims, &layouts->given)) ||
+    if ((dnn = sosie_lowering_dense_md(lo->mds, rank, dims, &layouts->given)) ||
         (dnn = sosie_md_any(lo->mds, rank, dims, lo->type, &weights)) ||
-        (dnn = any_md(lo->mds, x, lo->type, &src)) ||
-        (dnn = any_md(lo->mds, shape_of(lo, node->output), lo->type, &dst)) ||
+        (dnn = sosie_lowering_any_md(lo->mds, x, lo->type, &src)) ||
+        (dnn = sosie_lowering_any_md(lo->mds,
+                                     sosie_lowering_shape(lo, node->output),
+                                     lo->type, &dst)) ||
         (dnn = conv_posts(lo, node)) ||
         (dnn = sosie_conv_pd(lo->engine, src, weights, bias, dst, window,
                              lo->conv_attr, &lo->pd)))
@@ -1168,49 +1161,53 @@ static dnnl_status_t choose_conv(struct lowering *lo,
 
 /* A sum is written over the residual, so the output takes its buffer (or that
  * of its copy in the right layout); otherwise it gets a new one. */
-static enum sosie_status conv_output(struct lowering *lo,
+static enum sosie_status conv_output(struct sosie_lowering *lo,
                                      const struct sosie_node *node, sosie_md md,
                                      struct sosie_error *err)
 {
-    struct tensor *out = &lo->tensors[node->output];
+    struct sosie_lowering_tensor *out = &lo->tensors[node->output];
     if (node->n_inputs > SOSIE_CONV_RESIDUAL)
-        return in_layout(lo, node->inputs[SOSIE_CONV_RESIDUAL], md, out, err);
-    return new_tensor(lo, md, out, err);
+        return sosie_lowering_in_layout(lo, node->inputs[SOSIE_CONV_RESIDUAL],
+                                        md, out, err);
+    return sosie_lowering_new_tensor(lo, md, out, err);
 }
 
-static enum sosie_status lower_conv(struct lowering *lo,
-                                    const struct sosie_node *node,
-                                    struct sosie_error *err)
+enum sosie_status sosie_onednn_lower_conv(struct sosie_lowering *lo,
+                                          const struct sosie_node *node,
+                                          struct sosie_error *err)
 {
     const struct sosie_graph *graph = &lo->net->graph;
     bool has_bias = sosie_node_input(graph, node, SOSIE_CONV_B) != NULL;
     struct sosie_conv_window window;
     struct conv_layouts layouts;
-    struct tensor x, w, bias = {0};
+    struct sosie_lowering_tensor x, w, bias = {0};
     enum sosie_status st = SOSIE_OK;
     dnnl_status_t dnn;
 
     if (!conv_window(&node->conv.window, &window))
-        return lower_plain(lo, node, err);
+        return sosie_onednn_lower_plain(lo, node, err);
     if (has_bias)
-        st = in_plain(lo, node->inputs[SOSIE_CONV_B], &bias, err);
+        st =
+            sosie_lowering_in_plain(lo, node->inputs[SOSIE_CONV_B], &bias, err);
     if (st)
         return st;
     dnn = choose_conv(lo, node, bias.md, &window, &layouts);
     if (dnn)
-        return without_pd(lo, node, dnn, err);
-    st = in_layout(lo, node->inputs[SOSIE_CONV_X], layouts.src, &x, err);
+        return sosie_lowering_without_pd(lo, node, dnn, err);
+    st = sosie_lowering_in_layout(lo, node->inputs[SOSIE_CONV_X], layouts.src,
+                                  &x, err);
     if (!st)
-        st = packed(lo, node->inputs[SOSIE_CONV_W], layouts.given,
-                    layouts.weights, &w, err);
+        st = sosie_lowering_packed(lo, node->inputs[SOSIE_CONV_W],
+                                   layouts.given, layouts.weights, &w, err);
     if (!st)
         st = conv_output(lo, node, layouts.dst, err);
     if (!st) {
-        struct arg args[] = {{DNNL_ARG_SRC, x},
-                             {DNNL_ARG_WEIGHTS, w},
-                             {DNNL_ARG_DST, lo->tensors[node->output]},
-                             {DNNL_ARG_BIAS, bias}};
-        st = emit(lo, lo->pd, args, has_bias ? 4 : 3, err);
+        struct sosie_lowering_arg args[] = {
+            {DNNL_ARG_SRC, x},
+            {DNNL_ARG_WEIGHTS, w},
+            {DNNL_ARG_DST, lo->tensors[node->output]},
+            {DNNL_ARG_BIAS, bias}};
+        st = sosie_lowering_emit(lo, lo->pd, args, has_bias ? 4 : 3, err);
     }
     return st;
 }
@@ -1241,9 +1238,9 @@ static enum sosie_status int8_in(void *data, sosie_value_id id,
                                  size_t strides[SOSIE_MAX_RANK],
                                  struct sosie_error *err)
 {
-    struct lowering *lo = data;
-    const struct sosie_shape *shape = shape_of(lo, id);
-    struct tensor tensor;
+    struct sosie_lowering *lo = data;
+    const struct sosie_shape *shape = sosie_lowering_shape(lo, id);
+    struct sosie_lowering_tensor tensor;
     dnnl_dims_t dims, md_strides;
     int rank;
     enum sosie_status st;
@@ -1251,7 +1248,7 @@ static enum sosie_status int8_in(void *data, sosie_value_id id,
         if (lo->net->graph.inputs[k] == id && !lo->tensors[id].is_read) {
             sosie_md md;
             size_t last = 0;
-            rank = dims_of(shape, dims);
+            rank = sosie_lowering_dims_of(shape, dims);
             for (int i = 0; i < rank; i++)
                 md_strides[i] = (int64_t)wish[i];
             if (sosie_md_strided(lo->mds, rank, dims, md_strides, &md))
@@ -1266,10 +1263,10 @@ static enum sosie_status int8_in(void *data, sosie_value_id id,
                 last * sizeof(float);
             break;
         }
-    st = as_it_is(lo, id, &tensor, err);
+    st = sosie_lowering_as_it_is(lo, id, &tensor, err);
     if (!st && (!sosie_md_strides(tensor.md, &rank, dims, md_strides) ||
                 !can_be_walked(shape, md_strides))) {
-        st = in_plain(lo, id, &tensor, err);
+        st = sosie_lowering_in_plain(lo, id, &tensor, err);
         if (!st)
             (void)sosie_md_strides(tensor.md, &rank, dims, md_strides);
     }
@@ -1286,11 +1283,11 @@ static enum sosie_status int8_through(void *data, sosie_value_id in,
                                       sosie_value_id out, uint32_t buffers[2],
                                       size_t *n, struct sosie_error *err)
 {
-    struct lowering *lo = data;
-    struct tensor tensor;
-    enum sosie_status st = as_it_is(lo, in, &tensor, err);
+    struct sosie_lowering *lo = data;
+    struct sosie_lowering_tensor tensor;
+    enum sosie_status st = sosie_lowering_as_it_is(lo, in, &tensor, err);
     if (!st)
-        st = new_tensor(lo, tensor.md, &lo->tensors[out], err);
+        st = sosie_lowering_new_tensor(lo, tensor.md, &lo->tensors[out], err);
     if (st)
         return st;
     buffers[0] = tensor.buffer;
@@ -1304,48 +1301,48 @@ static enum sosie_status int8_out(void *data, sosie_value_id id,
                                   const size_t strides[SOSIE_MAX_RANK],
                                   uint32_t *buffer, struct sosie_error *err)
 {
-    struct lowering *lo = data;
+    struct sosie_lowering *lo = data;
     dnnl_dims_t dims, md_strides;
     sosie_md md;
     enum sosie_status st;
-    int rank = dims_of(shape_of(lo, id), dims);
+    int rank = sosie_lowering_dims_of(sosie_lowering_shape(lo, id), dims);
     for (int i = 0; i < rank; i++)
         md_strides[i] = (int64_t)strides[i];
     if (sosie_md_strided(lo->mds, rank, dims, md_strides, &md))
         return sosie_fail(err, SOSIE_REFUSED,
                           "a layout that oneDNN does not know");
-    st = new_tensor(lo, md, &lo->tensors[id], err);
+    st = sosie_lowering_new_tensor(lo, md, &lo->tensors[id], err);
     *buffer = lo->tensors[id].buffer;
     return st;
 }
 
 /* ---- lowering ------------------------------------------------------------ */
 
-static enum sosie_status lower_node(struct lowering *lo,
+static enum sosie_status lower_node(struct sosie_lowering *lo,
                                     struct sosie_error *err)
 {
-    static lower_op *const ops[SOSIE_N_OPS] = {
-        [SOSIE_OP_ADD] = lower_binary,
-        [SOSIE_OP_AVERAGE_POOL] = lower_pool,
-        [SOSIE_OP_BATCH_NORM] = lower_batch_norm,
-        [SOSIE_OP_CONCAT] = lower_concat,
-        [SOSIE_OP_CONV] = lower_conv,
-        [SOSIE_OP_DIV] = lower_binary,
-        [SOSIE_OP_FLATTEN] = lower_view,
-        [SOSIE_OP_GEMM] = lower_gemm,
-        [SOSIE_OP_GLOBAL_AVERAGE_POOL] = lower_global_pool,
-        [SOSIE_OP_GLOBAL_MAX_POOL] = lower_global_pool,
-        [SOSIE_OP_IDENTITY] = lower_view,
-        [SOSIE_OP_LAYER_NORM] = lower_layer_norm,
-        [SOSIE_OP_MATMUL] = lower_matmul,
-        [SOSIE_OP_MAX] = lower_binary,
-        [SOSIE_OP_MAX_POOL] = lower_pool,
-        [SOSIE_OP_MIN] = lower_binary,
-        [SOSIE_OP_MUL] = lower_binary,
-        [SOSIE_OP_RESHAPE] = lower_view,
-        [SOSIE_OP_SOFTMAX] = lower_softmax,
-        [SOSIE_OP_SUB] = lower_binary,
-        [SOSIE_OP_TRANSPOSE] = lower_transpose,
+    static sosie_onednn_lower_op *const ops[SOSIE_N_OPS] = {
+        [SOSIE_OP_ADD] = sosie_onednn_lower_binary,
+        [SOSIE_OP_AVERAGE_POOL] = sosie_onednn_lower_pool,
+        [SOSIE_OP_BATCH_NORM] = sosie_onednn_lower_batch_norm,
+        [SOSIE_OP_CONCAT] = sosie_onednn_lower_concat,
+        [SOSIE_OP_CONV] = sosie_onednn_lower_conv,
+        [SOSIE_OP_DIV] = sosie_onednn_lower_binary,
+        [SOSIE_OP_FLATTEN] = sosie_onednn_lower_view,
+        [SOSIE_OP_GEMM] = sosie_onednn_lower_gemm,
+        [SOSIE_OP_GLOBAL_AVERAGE_POOL] = sosie_onednn_lower_global_pool,
+        [SOSIE_OP_GLOBAL_MAX_POOL] = sosie_onednn_lower_global_pool,
+        [SOSIE_OP_IDENTITY] = sosie_onednn_lower_view,
+        [SOSIE_OP_LAYER_NORM] = sosie_onednn_lower_layer_norm,
+        [SOSIE_OP_MATMUL] = sosie_onednn_lower_matmul,
+        [SOSIE_OP_MAX] = sosie_onednn_lower_binary,
+        [SOSIE_OP_MAX_POOL] = sosie_onednn_lower_pool,
+        [SOSIE_OP_MIN] = sosie_onednn_lower_binary,
+        [SOSIE_OP_MUL] = sosie_onednn_lower_binary,
+        [SOSIE_OP_RESHAPE] = sosie_onednn_lower_view,
+        [SOSIE_OP_SOFTMAX] = sosie_onednn_lower_softmax,
+        [SOSIE_OP_SUB] = sosie_onednn_lower_binary,
+        [SOSIE_OP_TRANSPOSE] = sosie_onednn_lower_transpose,
     };
     const struct sosie_node *node = &lo->net->graph.nodes[lo->node];
     enum sosie_status st;
@@ -1353,9 +1350,10 @@ static enum sosie_status lower_node(struct lowering *lo,
         sosie_int8_node(&lo->net->graph, node))
         st = sosie_int8_lower(lo->int8, lo->node, err);
     else
-        st = (ops[node->op]               ? ops[node->op]
-              : sosie_op_is_act(node->op) ? lower_act
-                                          : lower_plain)(lo, node, err);
+        st = (ops[node->op] ? ops[node->op]
+              : sosie_op_is_act(node->op)
+                  ? sosie_onednn_lower_act
+                  : sosie_onednn_lower_plain)(lo, node, err);
     if (st)
         sosie_error_prefix(err, "node '%.80s' (%s)", node->name,
                            sosie_op_name(node->op));
@@ -1368,19 +1366,19 @@ static enum sosie_status lower_node(struct lowering *lo,
     return st;
 }
 
-static enum sosie_status lower_inputs(struct lowering *lo,
+static enum sosie_status lower_inputs(struct sosie_lowering *lo,
                                       struct sosie_error *err)
 {
     struct sosie_net *net = lo->net;
     enum sosie_status st = SOSIE_OK;
     for (size_t k = 0; k < net->graph.n_inputs && !st; k++) {
         sosie_value_id id = net->graph.inputs[k];
-        const struct sosie_shape *shape = shape_of(lo, id);
+        const struct sosie_shape *shape = sosie_lowering_shape(lo, id);
         sosie_md md;
-        dnnl_status_t dnn = plain_md(lo->mds, shape, &md);
+        dnnl_status_t dnn = sosie_lowering_plain_md(lo->mds, shape, &md);
         if (dnn)
             return sosie_onednn_fail(err, dnn, "the input's layout");
-        st = new_tensor(lo, md, &lo->tensors[id], err);
+        st = sosie_lowering_new_tensor(lo, md, &lo->tensors[id], err);
         net->inputs[k] = lo->tensors[id].buffer;
         for (size_t d = 0; d < shape->rank; d++)
             net->input_strides[k][d] =
@@ -1390,17 +1388,17 @@ static enum sosie_status lower_inputs(struct lowering *lo,
 }
 
 /* Callers read outputs row-major. */
-static enum sosie_status lower_outputs(struct lowering *lo,
+static enum sosie_status lower_outputs(struct sosie_lowering *lo,
                                        struct sosie_error *err)
 {
     const struct sosie_graph *graph = &lo->net->graph;
     enum sosie_status st = SOSIE_OK;
     for (size_t k = 0; k < graph->n_outputs && !st; k++) {
-        struct tensor tensor = {0};
+        struct sosie_lowering_tensor tensor = {0};
         for (size_t i = 0; i < graph->n_nodes; i++)
             if (graph->nodes[i].output == graph->outputs[k])
                 lo->node = i; /* a reorder belongs to what made the output */
-        st = in_plain(lo, graph->outputs[k], &tensor, err);
+        st = sosie_lowering_in_plain(lo, graph->outputs[k], &tensor, err);
         lo->net->outputs[k] = tensor.buffer;
     }
     return st;
@@ -1410,13 +1408,13 @@ enum sosie_status sosie_onednn_lower(struct sosie_net *net,
                                      struct sosie_error *err)
 {
     struct sosie_onednn *backend = net->backend;
-    struct lowering lo = {.net = net,
-                          .arena = &net->graph.arena,
-                          .mds = &backend->mds,
-                          .engine = backend->engine,
-                          .type = net->options.precision == SOSIE_PRECISION_BF16
-                                      ? dnnl_bf16
-                                      : dnnl_f32};
+    struct sosie_lowering lo = {
+        .net = net,
+        .arena = &net->graph.arena,
+        .mds = &backend->mds,
+        .engine = backend->engine,
+        .type = net->options.precision == SOSIE_PRECISION_BF16 ? dnnl_bf16
+                                                               : dnnl_f32};
     enum sosie_status st = SOSIE_OK;
     dnnl_status_t dnn = dnnl_out_of_memory;
 
