@@ -1,4 +1,10 @@
-/* onednn_lowering.h: what lowers nodes to oneDNN is made of.
+/* onednn_lowering.h: what the files that lower nodes to oneDNN share.
+ *
+ *   onednn_lower.c           the walk over the nodes; layouts, tensors, steps
+ *   onednn_lower_conv.c      convolutions and pools
+ *   onednn_lower_math.c      functions of one number, arithmetic, norms
+ *   onednn_lower_move.c      what only moves elements, or not even that
+ *   onednn_lower_product.c   matrix products
  *
  * All memory is the net's: tensors are buffers of its plan, and what steps and
  * packings hold lives in its arena and among its descriptors. */
