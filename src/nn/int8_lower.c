@@ -3,7 +3,7 @@
  * Functions of one byte are tables. They are not run where they stand but
  * composed, and looked up when something needs the result: x * HardSigmoid(x)
  * over bytes ends as one table over x. */
-#include "nn/int8.h"
+#include "nn/int8_lowering.h"
 
 #include "base/size.h"
 #include "kernels/kernels.h"
@@ -13,57 +13,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bytes of a value. */
-struct tensor {
-    bool is_there; /* in `buffer`; otherwise table[root], if there is a root */
-    uint32_t buffer;
-    struct sosie_qlayout layout;
-    sosie_value_id root;
-    size_t node; /* that makes it */
-    uint8_t table[256];
-};
-
-struct margins {
-    size_t of[4];
-};
-
-struct sosie_int8 {
-    struct sosie_net *net;
-    struct sosie_arena *arena;
-    const struct sosie_int8_sides *sides;
-    struct tensor *tensors;  /* of each value */
-    struct margins *margins; /* of each value: what its readers want */
-    size_t node;             /* at work */
-};
-
 /* Sums beyond this would leave int32 when they are rounded. */
 static const double MOST = (double)(1 << 30);
 
-static enum sosie_status no_memory(struct sosie_error *err)
+enum sosie_status sosie_int8_no_memory(struct sosie_error *err)
 {
     return sosie_fail(err, SOSIE_NO_MEMORY, "the network's steps");
 }
 
 /* ---- what bytes mean ----------------------------------------------------- */
 
-/* One scale and one zero point, as of unsigned bytes. */
-struct meaning {
-    float scale;
-    int32_t zero;
-};
-
-static const struct sosie_value *value_of(const struct sosie_int8 *int8,
-                                          sosie_value_id id)
+static struct sosie_int8_meaning meaning_of(const struct sosie_quant *quant,
+                                            enum sosie_dtype dtype)
 {
-    return &int8->net->graph.values[id];
-}
-
-static struct meaning meaning_of(const struct sosie_quant *quant,
-                                 enum sosie_dtype dtype)
-{
-    return (struct meaning){quant->scales[0],
-                            quant->zero_points[0] +
-                                (dtype == SOSIE_I8 ? 128 : 0)};
+    return (struct sosie_int8_meaning){quant->scales[0],
+                                       quant->zero_points[0] +
+                                           (dtype == SOSIE_I8 ? 128 : 0)};
 }
 
 static bool is_byte(enum sosie_dtype dtype)
@@ -71,13 +36,12 @@ static bool is_byte(enum sosie_dtype dtype)
     return dtype == SOSIE_U8 || dtype == SOSIE_I8;
 }
 
-/* The quantisation of a value of ours, or, between two nodes that are not, of
- * the node at work. */
-static enum sosie_status read_meaning(const struct sosie_int8 *int8,
-                                      sosie_value_id id, struct meaning *out,
-                                      struct sosie_error *err)
+enum sosie_status sosie_int8_read_meaning(const struct sosie_int8 *int8,
+                                          sosie_value_id id,
+                                          struct sosie_int8_meaning *out,
+                                          struct sosie_error *err)
 {
-    const struct sosie_value *value = value_of(int8, id);
+    const struct sosie_value *value = sosie_int8_value(int8, id);
     const struct sosie_node *node = &int8->net->graph.nodes[int8->node];
     const struct sosie_quant *quant = value->quant;
     if (!quant &&
@@ -97,18 +61,12 @@ static enum sosie_status read_meaning(const struct sosie_int8 *int8,
     return SOSIE_OK;
 }
 
-static uint8_t to_byte(double x)
-{
-    x = rint(x);
-    return (uint8_t)(x > 0 ? (x < 255 ? x : 255) : 0);
-}
-
 /* ---- steps and tensors --------------------------------------------------- */
 
-static enum sosie_status add_step(struct sosie_int8 *int8, size_t node,
-                                  const struct sosie_qcode *code,
-                                  const uint32_t *args, size_t n_args,
-                                  struct sosie_error *err)
+enum sosie_status sosie_int8_add_step(struct sosie_int8 *int8, size_t node,
+                                      const struct sosie_qcode *code,
+                                      const uint32_t *args, size_t n_args,
+                                      struct sosie_error *err)
 {
     struct sosie_step step = {.node = node,
                               .implementation = sosie_qkind_name(code->kind),
@@ -116,26 +74,26 @@ static enum sosie_status add_step(struct sosie_int8 *int8, size_t node,
                               .n_args = n_args};
     struct sosie_qcode *kept = sosie_arena_alloc(int8->arena, 1, sizeof(*kept));
     if (!kept)
-        return no_memory(err);
+        return sosie_int8_no_memory(err);
     *kept = *code;
     step.code = kept;
     memcpy(step.args, args, n_args * sizeof(*args));
     return sosie_net_add_step(int8->net, &step, err);
 }
 
-/* Room for the bytes of a value, with the margins its readers want. */
-static enum sosie_status new_tensor(struct sosie_int8 *int8, sosie_value_id id,
-                                    struct tensor *tensor,
-                                    struct sosie_error *err)
+enum sosie_status sosie_int8_new_tensor(struct sosie_int8 *int8,
+                                        sosie_value_id id,
+                                        struct sosie_int8_tensor *tensor,
+                                        struct sosie_error *err)
 {
-    struct meaning meaning;
-    enum sosie_status st = read_meaning(int8, id, &meaning, err);
+    struct sosie_int8_meaning meaning;
+    enum sosie_status st = sosie_int8_read_meaning(int8, id, &meaning, err);
     if (st)
         return st;
-    tensor->layout =
-        sosie_qlayout_widen(sosie_qlayout_of(&value_of(int8, id)->shape,
-                                             to_byte((double)meaning.zero)),
-                            int8->margins[id].of);
+    tensor->layout = sosie_qlayout_widen(
+        sosie_qlayout_of(&sosie_int8_value(int8, id)->shape,
+                         sosie_int8_to_byte((double)meaning.zero)),
+        int8->margins[id].of);
     tensor->is_there = true;
     tensor->root = id;
     tensor->node = int8->node;
@@ -145,8 +103,8 @@ static enum sosie_status new_tensor(struct sosie_int8 *int8, sosie_value_id id,
                                 NULL, &tensor->buffer, err);
 }
 
-static const uint8_t (*keep_table(struct sosie_int8 *int8,
-                                  const uint8_t table[256]))[256]
+const uint8_t (*sosie_int8_keep_table(struct sosie_int8 *int8,
+                                      const uint8_t table[256]))[256]
 {
     uint8_t(*kept)[256] = sosie_arena_alloc(int8->arena, 1, sizeof(*kept));
     if (kept)
@@ -156,26 +114,27 @@ static const uint8_t (*keep_table(struct sosie_int8 *int8,
 
 /* Looks `from` up in a table, into `to`, whose buffer is there. */
 static enum sosie_status add_map(struct sosie_int8 *int8, size_t node,
-                                 const struct tensor *from,
+                                 const struct sosie_int8_tensor *from,
                                  const uint8_t table[256],
-                                 const struct tensor *to,
+                                 const struct sosie_int8_tensor *to,
                                  struct sosie_error *err)
 {
     struct sosie_qcode code = {.kind = SOSIE_Q_MAP,
                                .in = {from->layout},
                                .out = to->layout,
-                               .tables = keep_table(int8, table)};
+                               .tables = sosie_int8_keep_table(int8, table)};
     const uint32_t args[] = {from->buffer, to->buffer};
     if (!code.tables)
-        return no_memory(err);
-    return add_step(int8, node, &code, args, 2, err);
+        return sosie_int8_no_memory(err);
+    return sosie_int8_add_step(int8, node, &code, args, 2, err);
 }
 
-/* A value's bytes, in its buffer. */
-static enum sosie_status bytes_of(struct sosie_int8 *int8, sosie_value_id id,
-                                  struct tensor **out, struct sosie_error *err)
+enum sosie_status sosie_int8_bytes_of(struct sosie_int8 *int8,
+                                      sosie_value_id id,
+                                      struct sosie_int8_tensor **out,
+                                      struct sosie_error *err)
 {
-    struct tensor *tensor = &int8->tensors[id], *root;
+    struct sosie_int8_tensor *tensor = &int8->tensors[id], *root;
     enum sosie_status st = SOSIE_OK;
     *out = tensor;
     if (tensor->is_there)
@@ -184,7 +143,7 @@ static enum sosie_status bytes_of(struct sosie_int8 *int8, sosie_value_id id,
         return sosie_fail(err, SOSIE_REFUSED,
                           "tensor '%.80s' holds bytes that nothing computes "
                           "here",
-                          value_of(int8, id)->name);
+                          sosie_int8_value(int8, id)->name);
     root = &int8->tensors[tensor->root];
     st = sosie_net_add_buffer(int8->net, tensor->layout.size, SOSIE_NO_VALUE,
                               NULL, &tensor->buffer, err);
@@ -194,13 +153,14 @@ static enum sosie_status bytes_of(struct sosie_int8 *int8, sosie_value_id id,
     return st;
 }
 
-/* The same with at least these margins. */
-static enum sosie_status bytes_with(struct sosie_int8 *int8, sosie_value_id id,
-                                    const size_t margins[4], struct tensor *out,
-                                    struct sosie_error *err)
+enum sosie_status sosie_int8_bytes_with(struct sosie_int8 *int8,
+                                        sosie_value_id id,
+                                        const size_t margins[4],
+                                        struct sosie_int8_tensor *out,
+                                        struct sosie_error *err)
 {
-    struct tensor *tensor;
-    enum sosie_status st = bytes_of(int8, id, &tensor, err);
+    struct sosie_int8_tensor *tensor;
+    enum sosie_status st = sosie_int8_bytes_of(int8, id, &tensor, err);
     if (st)
         return st;
     *out = *tensor;
@@ -272,7 +232,7 @@ static enum sosie_status fill_weights(const void *how, const void *data,
         size_t n = p->groups * p->n_out * n_in * packed_taps(p);
         merged = malloc(n * p->abreast);
         if (!merged)
-            return no_memory(err);
+            return sosie_int8_no_memory(err);
         if (p->kernel_h) {
             for (size_t i = 0; i < p->abreast; i++)
                 memcpy(merged + i * n, from, n);
@@ -299,7 +259,7 @@ struct conv {
     const struct sosie_node *node;
     const struct sosie_value *w;
     const float *bias; /* or NULL */
-    struct meaning x, y, residual;
+    struct sosie_int8_meaning x, y, residual;
     bool to_float, is_depthwise;
     size_t n_out; /* of all groups */
     struct packing packing;
@@ -385,7 +345,7 @@ static enum sosie_status set_scales(struct sosie_int8 *int8, struct conv *conv,
     float *scales = sosie_arena_alloc(int8->arena, 2 * room, sizeof(*scales));
     float *shifts = scales + room;
     if (!scales)
-        return no_memory(err);
+        return sosie_int8_no_memory(err);
     memset(scales, 0, 2 * room * sizeof(*scales));
     for (size_t c = 0; c < conv->n_out; c++) {
         double scale = (double)conv->x.scale *
@@ -433,7 +393,7 @@ static enum sosie_status set_finish(struct sosie_int8 *int8, struct conv *conv,
                                     struct sosie_error *err)
 {
     struct sosie_qfinish *f = &conv->code.conv.finish;
-    struct meaning middle = {0};
+    struct sosie_int8_meaning middle = {0};
     float low = -FLT_MAX, high = FLT_MAX;
     float unit = conv->to_float ? 1.0F : conv->y.scale;
     float zero = conv->to_float ? 0.0F : (float)conv->y.zero;
@@ -445,7 +405,8 @@ static enum sosie_status set_finish(struct sosie_int8 *int8, struct conv *conv,
             narrow(post, &low, &high);
         } else if (post->op == SOSIE_OP_QUANTIZE) {
             f->rounds = true;
-            middle = (struct meaning){post->act.a, (int32_t)post->act.b};
+            middle =
+                (struct sosie_int8_meaning){post->act.a, (int32_t)post->act.b};
         } else if (post->op == SOSIE_OP_ADD) {
             f->gain = f->rounds ? middle.scale / unit : 1.0F;
             f->residual_gain = conv->residual.scale / unit;
@@ -456,14 +417,17 @@ static enum sosie_status set_finish(struct sosie_int8 *int8, struct conv *conv,
             struct sosie_qact *act =
                 sosie_arena_alloc(int8->arena, 1, sizeof(*act));
             if (!act)
-                return no_memory(err);
+                return sosie_int8_no_memory(err);
             sosie_qact_fit(post->op, post->act, 1.0F / unit, zero, act);
             f->act = act;
         }
     }
-    f->low = conv->to_float ? low : (float)to_byte((double)(low / unit + zero));
-    f->high =
-        conv->to_float ? high : (float)to_byte((double)(high / unit + zero));
+    f->low = conv->to_float
+                 ? low
+                 : (float)sosie_int8_to_byte((double)(low / unit + zero));
+    f->high = conv->to_float
+                  ? high
+                  : (float)sosie_int8_to_byte((double)(high / unit + zero));
     if (f->rounds)
         return set_scales(int8, conv, middle.scale, (float)middle.zero, err);
     return f->act ? set_scales(int8, conv, 1.0F, 0.0F, err)
@@ -480,7 +444,7 @@ static enum sosie_status set_taps(struct sosie_int8 *int8, struct conv *conv,
     size_t n = packed_taps(p), width = in->channels + conv->n_out;
     ptrdiff_t *taps = sosie_arena_alloc(int8->arena, n, sizeof(*taps));
     if (!taps)
-        return no_memory(err);
+        return sosie_int8_no_memory(err);
     for (size_t i = 0; i < n; i++) {
         size_t t = i * p->row;
         taps[i] = (ptrdiff_t)(t / w->kernel[1] * w->dilations[0] * in->row +
@@ -507,7 +471,7 @@ static enum sosie_status add_weights(struct sosie_int8 *int8, struct conv *conv,
     struct packing *kept = sosie_arena_alloc(int8->arena, 1, sizeof(*kept));
     enum sosie_status st;
     if (!kept)
-        return no_memory(err);
+        return sosie_int8_no_memory(err);
     *kept = *p;
     st = sosie_net_add_buffer(int8->net, packed_size(p), conv->node->inputs[1],
                               kept, buffer, err);
@@ -516,11 +480,11 @@ static enum sosie_status add_weights(struct sosie_int8 *int8, struct conv *conv,
     return st;
 }
 
-/* Floats that a step writes: channels side by side. */
-static enum sosie_status floats_out(struct sosie_int8 *int8, sosie_value_id id,
-                                    uint32_t *buffer, struct sosie_error *err)
+enum sosie_status sosie_int8_floats_out(struct sosie_int8 *int8,
+                                        sosie_value_id id, uint32_t *buffer,
+                                        struct sosie_error *err)
 {
-    const struct sosie_shape *shape = &value_of(int8, id)->shape;
+    const struct sosie_shape *shape = &sosie_int8_value(int8, id)->shape;
     size_t strides[SOSIE_MAX_RANK];
     for (size_t d = 0; d < shape->rank; d++)
         strides[d] = sosie_shape_product(shape, d + 1, shape->rank);
@@ -539,14 +503,15 @@ static enum sosie_status read_conv(struct sosie_int8 *int8, struct conv *conv,
     const struct sosie_graph *graph = &int8->net->graph;
     const struct sosie_node *node = conv->node;
     const struct sosie_value *b = sosie_node_input(graph, node, SOSIE_CONV_B);
-    enum sosie_status st = read_meaning(int8, node->inputs[0], &conv->x, err);
-    conv->w = value_of(int8, node->inputs[1]);
-    conv->to_float = value_of(int8, node->output)->dtype == SOSIE_F32;
+    enum sosie_status st =
+        sosie_int8_read_meaning(int8, node->inputs[0], &conv->x, err);
+    conv->w = sosie_int8_value(int8, node->inputs[1]);
+    conv->to_float = sosie_int8_value(int8, node->output)->dtype == SOSIE_F32;
     if (!st && !conv->to_float)
-        st = read_meaning(int8, node->output, &conv->y, err);
+        st = sosie_int8_read_meaning(int8, node->output, &conv->y, err);
     if (!st && node->n_inputs > SOSIE_CONV_RESIDUAL)
-        st = read_meaning(int8, node->inputs[SOSIE_CONV_RESIDUAL],
-                          &conv->residual, err);
+        st = sosie_int8_read_meaning(int8, node->inputs[SOSIE_CONV_RESIDUAL],
+                                     &conv->residual, err);
     if (st)
         return st;
     if (!conv->w->data || conv->w->dtype != SOSIE_I8 || !conv->w->quant ||
@@ -558,35 +523,36 @@ static enum sosie_status read_conv(struct sosie_int8 *int8, struct conv *conv,
     return SOSIE_OK;
 }
 
-static enum sosie_status lower_conv(struct sosie_int8 *int8,
-                                    const struct sosie_node *node,
-                                    struct sosie_error *err)
+enum sosie_status sosie_int8_lower_conv(struct sosie_int8 *int8,
+                                        const struct sosie_node *node,
+                                        struct sosie_error *err)
 {
     struct conv conv = {.node = node};
-    struct tensor x, residual = {.buffer = SOSIE_NO_BUFFER},
-                     *out = &int8->tensors[node->output];
+    struct sosie_int8_tensor x, residual = {.buffer = SOSIE_NO_BUFFER},
+                                *out = &int8->tensors[node->output];
     struct sosie_qlayout in, result_layout;
     static const size_t none[4];
     uint32_t args[4], result;
     enum sosie_status st = read_conv(int8, &conv, err);
     if (st)
         return st;
-    in = sosie_qlayout_of(&value_of(int8, node->inputs[0])->shape, 0);
-    result_layout = sosie_qlayout_of(&value_of(int8, node->output)->shape, 0);
+    in = sosie_qlayout_of(&sosie_int8_value(int8, node->inputs[0])->shape, 0);
+    result_layout =
+        sosie_qlayout_of(&sosie_int8_value(int8, node->output)->shape, 0);
     read_sizes(&conv, in.channels, result_layout.width);
-    if ((st = bytes_with(int8, node->inputs[0], conv.code.window.pads, &x,
-                         err)) ||
+    if ((st = sosie_int8_bytes_with(int8, node->inputs[0],
+                                    conv.code.window.pads, &x, err)) ||
         (node->n_inputs > SOSIE_CONV_RESIDUAL &&
-         (st = bytes_with(int8, node->inputs[SOSIE_CONV_RESIDUAL], none,
-                          &residual, err))) ||
+         (st = sosie_int8_bytes_with(int8, node->inputs[SOSIE_CONV_RESIDUAL],
+                                     none, &residual, err))) ||
         (st = set_finish(int8, &conv, err)) ||
         (st = set_taps(int8, &conv, &x.layout, err)) ||
         (st = add_weights(int8, &conv, &args[1], err)))
         return st;
     if (conv.to_float)
-        st = floats_out(int8, node->output, &result, err);
+        st = sosie_int8_floats_out(int8, node->output, &result, err);
     else
-        st = new_tensor(int8, node->output, out, err);
+        st = sosie_int8_new_tensor(int8, node->output, out, err);
     if (st)
         return st;
     conv.code.kind = conv.is_depthwise ? SOSIE_Q_DEPTHWISE : SOSIE_Q_CONV;
@@ -604,29 +570,29 @@ static enum sosie_status lower_conv(struct sosie_int8 *int8,
     args[0] = x.buffer;
     args[2] = residual.buffer;
     args[3] = conv.to_float ? result : out->buffer;
-    return add_step(int8, int8->node, &conv.code, args, 4, err);
+    return sosie_int8_add_step(int8, int8->node, &conv.code, args, 4, err);
 }
 
 /* ---- functions of one byte ----------------------------------------------- */
 
-/* The value becomes a table over the root of `from`; f maps bytes of `from`. */
-static enum sosie_status set_table(struct sosie_int8 *int8, sosie_value_id from,
-                                   const uint8_t f[256], sosie_value_id to,
-                                   struct sosie_error *err)
+enum sosie_status sosie_int8_set_table(struct sosie_int8 *int8,
+                                       sosie_value_id from,
+                                       const uint8_t f[256], sosie_value_id to,
+                                       struct sosie_error *err)
 {
-    const struct tensor *source = &int8->tensors[from];
-    struct tensor *tensor = &int8->tensors[to];
-    struct meaning meaning;
-    enum sosie_status st = read_meaning(int8, to, &meaning, err);
+    const struct sosie_int8_tensor *source = &int8->tensors[from];
+    struct sosie_int8_tensor *tensor = &int8->tensors[to];
+    struct sosie_int8_meaning meaning;
+    enum sosie_status st = sosie_int8_read_meaning(int8, to, &meaning, err);
     if (st)
         return st;
     if (source->root == SOSIE_NO_VALUE)
         return sosie_fail(err, SOSIE_REFUSED,
                           "its bytes are not computed here");
-    tensor->layout =
-        sosie_qlayout_widen(sosie_qlayout_of(&value_of(int8, to)->shape,
-                                             to_byte((double)meaning.zero)),
-                            int8->margins[to].of);
+    tensor->layout = sosie_qlayout_widen(
+        sosie_qlayout_of(&sosie_int8_value(int8, to)->shape,
+                         sosie_int8_to_byte((double)meaning.zero)),
+        int8->margins[to].of);
     tensor->root = source->root;
     tensor->node = int8->node;
     for (size_t q = 0; q < 256; q++)
@@ -634,15 +600,16 @@ static enum sosie_status set_table(struct sosie_int8 *int8, sosie_value_id from,
     return SOSIE_OK;
 }
 
-/* Bytes with one meaning as bytes with another, through a function. */
-static void make_table(struct meaning from, struct meaning to,
-                       const struct sosie_node *act, uint8_t table[256])
+void sosie_int8_make_table(struct sosie_int8_meaning from,
+                           struct sosie_int8_meaning to,
+                           const struct sosie_node *act, uint8_t table[256])
 {
     for (int32_t q = 0; q < 256; q++) {
         float x = (float)(q - from.zero) * from.scale;
         if (act)
             x = sosie_act_apply(act->op, act->act, x);
-        table[q] = to_byte((double)x / (double)to.scale + (double)to.zero);
+        table[q] =
+            sosie_int8_to_byte((double)x / (double)to.scale + (double)to.zero);
     }
 }
 
@@ -650,44 +617,48 @@ static enum sosie_status lower_map(struct sosie_int8 *int8,
                                    const struct sosie_node *node,
                                    struct sosie_error *err)
 {
-    struct meaning x, y;
+    struct sosie_int8_meaning x, y;
     uint8_t table[256];
-    enum sosie_status st = read_meaning(int8, node->inputs[0], &x, err);
+    enum sosie_status st =
+        sosie_int8_read_meaning(int8, node->inputs[0], &x, err);
     if (!st)
-        st = read_meaning(int8, node->output, &y, err);
+        st = sosie_int8_read_meaning(int8, node->output, &y, err);
     if (st)
         return st;
-    make_table(x, y, sosie_op_is_act(node->op) ? node : NULL, table);
-    return set_table(int8, node->inputs[0], table, node->output, err);
+    sosie_int8_make_table(x, y, sosie_op_is_act(node->op) ? node : NULL, table);
+    return sosie_int8_set_table(int8, node->inputs[0], table, node->output,
+                                err);
 }
 
 /* Sum or product of two functions of the same bytes. */
-static enum sosie_status lower_both(struct sosie_int8 *int8,
-                                    const struct sosie_node *node,
-                                    struct meaning a, struct meaning b,
-                                    struct meaning y, struct sosie_error *err)
+static enum sosie_status
+lower_both(struct sosie_int8 *int8, const struct sosie_node *node,
+           struct sosie_int8_meaning a, struct sosie_int8_meaning b,
+           struct sosie_int8_meaning y, struct sosie_error *err)
 {
-    const struct tensor *from_a = &int8->tensors[node->inputs[0]];
-    const struct tensor *from_b = &int8->tensors[node->inputs[1]];
-    struct tensor both = *from_a;
+    const struct sosie_int8_tensor *from_a = &int8->tensors[node->inputs[0]];
+    const struct sosie_int8_tensor *from_b = &int8->tensors[node->inputs[1]];
+    struct sosie_int8_tensor both = *from_a;
     for (size_t q = 0; q < 256; q++) {
         double u = (double)(from_a->table[q] - a.zero) * (double)a.scale;
         double v = (double)(from_b->table[q] - b.zero) * (double)b.scale;
         double r = node->op == SOSIE_OP_ADD ? u + v : u * v;
-        both.table[q] = to_byte(r / (double)y.scale + (double)y.zero);
+        both.table[q] =
+            sosie_int8_to_byte(r / (double)y.scale + (double)y.zero);
     }
-    return set_table(int8, from_a->root, both.table, node->output, err);
+    return sosie_int8_set_table(int8, from_a->root, both.table, node->output,
+                                err);
 }
 
 /* ---- two tensors --------------------------------------------------------- */
 
-static enum sosie_status lower_scale(struct sosie_int8 *int8,
-                                     const struct sosie_node *node,
-                                     bool is_swapped, struct meaning a,
-                                     struct meaning b, struct meaning y,
-                                     struct sosie_error *err)
+static enum sosie_status
+lower_scale(struct sosie_int8 *int8, const struct sosie_node *node,
+            bool is_swapped, struct sosie_int8_meaning a,
+            struct sosie_int8_meaning b, struct sosie_int8_meaning y,
+            struct sosie_error *err)
 {
-    struct tensor *x, *s, *out = &int8->tensors[node->output];
+    struct sosie_int8_tensor *x, *s, *out = &int8->tensors[node->output];
     struct sosie_qcode code = {.kind = SOSIE_Q_SCALE,
                                .zero_a = is_swapped ? b.zero : a.zero,
                                .zero_b = is_swapped ? a.zero : b.zero,
@@ -695,9 +666,9 @@ static enum sosie_status lower_scale(struct sosie_int8 *int8,
                                .shift = (float)y.zero};
     uint32_t args[4];
     enum sosie_status st;
-    if ((st = bytes_of(int8, node->inputs[is_swapped], &x, err)) ||
-        (st = bytes_of(int8, node->inputs[!is_swapped], &s, err)) ||
-        (st = new_tensor(int8, node->output, out, err)) ||
+    if ((st = sosie_int8_bytes_of(int8, node->inputs[is_swapped], &x, err)) ||
+        (st = sosie_int8_bytes_of(int8, node->inputs[!is_swapped], &s, err)) ||
+        (st = sosie_int8_new_tensor(int8, node->output, out, err)) ||
         (st = sosie_net_add_buffer(int8->net,
                                    2 * x->layout.pixel * sizeof(float),
                                    SOSIE_NO_VALUE, NULL, &args[2], err)))
@@ -708,11 +679,12 @@ static enum sosie_status lower_scale(struct sosie_int8 *int8,
     args[0] = x->buffer;
     args[1] = s->buffer;
     args[3] = out->buffer;
-    return add_step(int8, int8->node, &code, args, 4, err);
+    return sosie_int8_add_step(int8, int8->node, &code, args, 4, err);
 }
 
-static struct sosie_qsum sum_of(enum sosie_op op, struct meaning a,
-                                struct meaning b, struct meaning y)
+static struct sosie_qsum sum_of(enum sosie_op op, struct sosie_int8_meaning a,
+                                struct sosie_int8_meaning b,
+                                struct sosie_int8_meaning y)
 {
     struct sosie_qsum sum = {.low = 0.0F, .high = 255.0F};
     if (op == SOSIE_OP_ADD) {
@@ -727,34 +699,37 @@ static struct sosie_qsum sum_of(enum sosie_op op, struct meaning a,
     return sum;
 }
 
-static enum sosie_status lower_binary(struct sosie_int8 *int8,
-                                      const struct sosie_node *node,
-                                      struct sosie_error *err)
+enum sosie_status sosie_int8_lower_binary(struct sosie_int8 *int8,
+                                          const struct sosie_node *node,
+                                          struct sosie_error *err)
 {
-    const struct sosie_shape *shape = &value_of(int8, node->output)->shape;
-    struct tensor *a_bytes, *b_bytes, *out = &int8->tensors[node->output];
+    const struct sosie_shape *shape =
+        &sosie_int8_value(int8, node->output)->shape;
+    struct sosie_int8_tensor *a_bytes, *b_bytes,
+        *out = &int8->tensors[node->output];
     sosie_value_id a_id = node->inputs[0], b_id = node->inputs[1];
-    struct meaning a, b, y;
+    struct sosie_int8_meaning a, b, y;
     struct sosie_qcode code = {.kind = node->op == SOSIE_OP_ADD ? SOSIE_Q_ADD
                                                                 : SOSIE_Q_MUL};
     uint32_t args[3];
     enum sosie_status st;
 
-    if ((st = read_meaning(int8, a_id, &a, err)) ||
-        (st = read_meaning(int8, b_id, &b, err)) ||
-        (st = read_meaning(int8, node->output, &y, err)))
+    if ((st = sosie_int8_read_meaning(int8, a_id, &a, err)) ||
+        (st = sosie_int8_read_meaning(int8, b_id, &b, err)) ||
+        (st = sosie_int8_read_meaning(int8, node->output, &y, err)))
         return st;
-    if (!sosie_shape_equal(&value_of(int8, a_id)->shape, shape) ||
-        !sosie_shape_equal(&value_of(int8, b_id)->shape, shape))
+    if (!sosie_shape_equal(&sosie_int8_value(int8, a_id)->shape, shape) ||
+        !sosie_shape_equal(&sosie_int8_value(int8, b_id)->shape, shape))
         return lower_scale(
-            int8, node, !sosie_shape_equal(&value_of(int8, a_id)->shape, shape),
-            a, b, y, err);
+            int8, node,
+            !sosie_shape_equal(&sosie_int8_value(int8, a_id)->shape, shape), a,
+            b, y, err);
     if (int8->tensors[a_id].root == int8->tensors[b_id].root &&
         int8->tensors[a_id].root != SOSIE_NO_VALUE)
         return lower_both(int8, node, a, b, y, err);
-    if ((st = bytes_of(int8, a_id, &a_bytes, err)) ||
-        (st = bytes_of(int8, b_id, &b_bytes, err)) ||
-        (st = new_tensor(int8, node->output, out, err)))
+    if ((st = sosie_int8_bytes_of(int8, a_id, &a_bytes, err)) ||
+        (st = sosie_int8_bytes_of(int8, b_id, &b_bytes, err)) ||
+        (st = sosie_int8_new_tensor(int8, node->output, out, err)))
         return st;
     code.sum = sum_of(node->op, a, b, y);
     code.zero_a = a.zero;
@@ -765,31 +740,32 @@ static enum sosie_status lower_binary(struct sosie_int8 *int8,
     args[0] = a_bytes->buffer;
     args[1] = b_bytes->buffer;
     args[2] = out->buffer;
-    return add_step(int8, int8->node, &code, args, 3, err);
+    return sosie_int8_add_step(int8, int8->node, &code, args, 3, err);
 }
 
 /* ---- pools and Concat ---------------------------------------------------- */
 
-static enum sosie_status lower_mean(struct sosie_int8 *int8,
-                                    const struct sosie_node *node,
-                                    struct sosie_error *err)
+enum sosie_status sosie_int8_lower_mean(struct sosie_int8 *int8,
+                                        const struct sosie_node *node,
+                                        struct sosie_error *err)
 {
-    bool to_float = value_of(int8, node->output)->dtype == SOSIE_F32;
+    bool to_float = sosie_int8_value(int8, node->output)->dtype == SOSIE_F32;
     struct sosie_qcode code = {.kind = SOSIE_Q_MEAN};
-    struct tensor *x, *out = &int8->tensors[node->output];
-    struct meaning from = {1.0F, 0}, to = from;
+    struct sosie_int8_tensor *x, *out = &int8->tensors[node->output];
+    struct sosie_int8_meaning from = {1.0F, 0}, to = from;
     uint32_t args[3];
     enum sosie_status st;
 
-    if ((st = read_meaning(int8, node->inputs[0], &from, err)) ||
-        (!to_float && (st = read_meaning(int8, node->output, &to, err))) ||
-        (st = bytes_of(int8, node->inputs[0], &x, err)) ||
+    if ((st = sosie_int8_read_meaning(int8, node->inputs[0], &from, err)) ||
+        (!to_float &&
+         (st = sosie_int8_read_meaning(int8, node->output, &to, err))) ||
+        (st = sosie_int8_bytes_of(int8, node->inputs[0], &x, err)) ||
         (st =
              sosie_net_add_buffer(int8->net, x->layout.pixel * sizeof(uint32_t),
                                   SOSIE_NO_VALUE, NULL, &args[1], err)))
         return st;
-    st = to_float ? floats_out(int8, node->output, &args[2], err)
-                  : new_tensor(int8, node->output, out, err);
+    st = to_float ? sosie_int8_floats_out(int8, node->output, &args[2], err)
+                  : sosie_int8_new_tensor(int8, node->output, out, err);
     if (st)
         return st;
     args[0] = x->buffer;
@@ -801,73 +777,76 @@ static enum sosie_status lower_mean(struct sosie_int8 *int8,
     code.gain =
         from.scale / to.scale / (float)(x->layout.height * x->layout.width);
     code.shift = (float)to.zero - from.scale / to.scale * (float)from.zero;
-    return add_step(int8, int8->node, &code, args, 3, err);
+    return sosie_int8_add_step(int8, int8->node, &code, args, 3, err);
 }
 
-static enum sosie_status lower_max_pool(struct sosie_int8 *int8,
-                                        const struct sosie_node *node,
-                                        struct sosie_error *err)
+enum sosie_status sosie_int8_lower_max_pool(struct sosie_int8 *int8,
+                                            const struct sosie_node *node,
+                                            struct sosie_error *err)
 {
     struct sosie_qcode code = {.kind = SOSIE_Q_MAX_POOL,
                                .window = node->pool.window};
-    struct tensor *x, *out = &int8->tensors[node->output];
-    struct meaning from, to;
+    struct sosie_int8_tensor *x, *out = &int8->tensors[node->output];
+    struct sosie_int8_meaning from, to;
     uint8_t table[256];
     uint32_t args[3];
     enum sosie_status st;
 
-    if ((st = read_meaning(int8, node->inputs[0], &from, err)) ||
-        (st = read_meaning(int8, node->output, &to, err)) ||
-        (st = bytes_of(int8, node->inputs[0], &x, err)) ||
-        (st = new_tensor(int8, node->output, out, err)) ||
+    if ((st = sosie_int8_read_meaning(int8, node->inputs[0], &from, err)) ||
+        (st = sosie_int8_read_meaning(int8, node->output, &to, err)) ||
+        (st = sosie_int8_bytes_of(int8, node->inputs[0], &x, err)) ||
+        (st = sosie_int8_new_tensor(int8, node->output, out, err)) ||
         (st = sosie_net_add_buffer(int8->net, x->layout.width * x->layout.pixel,
                                    SOSIE_NO_VALUE, NULL, &args[1], err)))
         return st;
-    make_table(from, to, NULL, table);
+    sosie_int8_make_table(from, to, NULL, table);
     for (size_t q = 0; q < 256 && !code.tables; q++)
-        if (table[q] != q && !(code.tables = keep_table(int8, table)))
-            return no_memory(err);
+        if (table[q] != q &&
+            !(code.tables = sosie_int8_keep_table(int8, table)))
+            return sosie_int8_no_memory(err);
     code.in[0] = x->layout;
     code.out = out->layout;
     args[0] = x->buffer;
     args[2] = out->buffer;
-    return add_step(int8, int8->node, &code, args, 3, err);
+    return sosie_int8_add_step(int8, int8->node, &code, args, 3, err);
 }
 
-static enum sosie_status lower_concat(struct sosie_int8 *int8,
-                                      const struct sosie_node *node,
-                                      struct sosie_error *err)
+enum sosie_status sosie_int8_lower_concat(struct sosie_int8 *int8,
+                                          const struct sosie_node *node,
+                                          struct sosie_error *err)
 {
     struct sosie_qcode code = {.kind = SOSIE_Q_CONCAT};
-    struct tensor *out = &int8->tensors[node->output];
+    struct sosie_int8_tensor *out = &int8->tensors[node->output];
     struct sosie_qlayout *parts =
         sosie_arena_alloc(int8->arena, node->n_inputs, sizeof(*parts));
     uint8_t(*tables)[256] =
         sosie_arena_alloc(int8->arena, node->n_inputs, sizeof(*tables));
     uint32_t args[SOSIE_MAX_INPUTS + 1];
-    struct meaning from, to;
-    enum sosie_status st = read_meaning(int8, node->output, &to, err);
+    struct sosie_int8_meaning from, to;
+    enum sosie_status st =
+        sosie_int8_read_meaning(int8, node->output, &to, err);
 
     if (!st && (!parts || !tables))
-        st = no_memory(err);
+        st = sosie_int8_no_memory(err);
     for (size_t k = 0; k < node->n_inputs && !st; k++) {
-        struct tensor *part;
-        if ((st = read_meaning(int8, node->inputs[k], &from, err)) ||
-            (st = bytes_of(int8, node->inputs[k], &part, err)))
+        struct sosie_int8_tensor *part;
+        if ((st = sosie_int8_read_meaning(int8, node->inputs[k], &from, err)) ||
+            (st = sosie_int8_bytes_of(int8, node->inputs[k], &part, err)))
             break;
-        make_table(from, to, NULL, tables[k]);
+        sosie_int8_make_table(from, to, NULL, tables[k]);
         parts[k] = part->layout;
         args[k] = part->buffer;
     }
     if (!st)
-        st = new_tensor(int8, node->output, out, err);
+        st = sosie_int8_new_tensor(int8, node->output, out, err);
     if (st)
         return st;
     code.parts = parts;
     code.tables = (const uint8_t(*)[256])tables;
     code.out = out->layout;
     args[node->n_inputs] = out->buffer;
-    return add_step(int8, int8->node, &code, args, node->n_inputs + 1, err);
+    return sosie_int8_add_step(int8, int8->node, &code, args,
+                               node->n_inputs + 1, err);
 }
 
 /* ---- to and from floats -------------------------------------------------- */
@@ -888,7 +867,7 @@ static enum sosie_status lower_round(struct sosie_int8 *int8,
                                      const struct sosie_node *node,
                                      struct sosie_error *err)
 {
-    struct meaning meaning =
+    struct sosie_int8_meaning meaning =
         meaning_of(&node->quantize.quant, node->quantize.dtype);
     struct sosie_qcode code = {.kind = SOSIE_Q_ROUND,
                                .gain = 1.0F / meaning.scale,
@@ -900,18 +879,19 @@ static enum sosie_status lower_round(struct sosie_int8 *int8,
     enum sosie_status st =
         int8->sides->floats_through(int8->sides->lowering, node->inputs[0],
                                     node->output, args, &code.n, err);
-    return st ? st : add_step(int8, int8->node, &code, args, 2, err);
+    return st ? st : sosie_int8_add_step(int8, int8->node, &code, args, 2, err);
 }
 
 static enum sosie_status lower_quantize(struct sosie_int8 *int8,
                                         const struct sosie_node *node,
                                         struct sosie_error *err)
 {
-    const struct sosie_shape *shape = &value_of(int8, node->output)->shape;
-    struct tensor *out = &int8->tensors[node->output];
+    const struct sosie_shape *shape =
+        &sosie_int8_value(int8, node->output)->shape;
+    struct sosie_int8_tensor *out = &int8->tensors[node->output];
     struct sosie_qcode code = {.kind = SOSIE_Q_QUANTISE};
     size_t wish[SOSIE_MAX_RANK] = {0}, strides[SOSIE_MAX_RANK] = {0};
-    struct meaning meaning;
+    struct sosie_int8_meaning meaning;
     uint32_t args[2];
     enum sosie_status st;
 
@@ -919,8 +899,8 @@ static enum sosie_status lower_quantize(struct sosie_int8 *int8,
         return sosie_fail(err, SOSIE_REFUSED,
                           "a single number; tensors with "
                           "dimensions are supported");
-    if ((st = read_meaning(int8, node->output, &meaning, err)) ||
-        (st = new_tensor(int8, node->output, out, err)))
+    if ((st = sosie_int8_read_meaning(int8, node->output, &meaning, err)) ||
+        (st = sosie_int8_new_tensor(int8, node->output, out, err)))
         return st;
     for (size_t d = 0; d < shape->rank; d++)
         wish[d] = sosie_shape_product(shape, d + 1, shape->rank);
@@ -939,18 +919,19 @@ static enum sosie_status lower_quantize(struct sosie_int8 *int8,
     code.shift = (float)meaning.zero;
     code.out = out->layout;
     args[1] = out->buffer;
-    return add_step(int8, int8->node, &code, args, 2, err);
+    return sosie_int8_add_step(int8, int8->node, &code, args, 2, err);
 }
 
 static enum sosie_status lower_dequantize(struct sosie_int8 *int8,
                                           const struct sosie_node *node,
                                           struct sosie_error *err)
 {
-    const struct sosie_value *x = value_of(int8, node->inputs[0]);
+    const struct sosie_value *x = sosie_int8_value(int8, node->inputs[0]);
     const struct sosie_shape *shape = &x->shape;
     struct sosie_qcode code = {.kind = SOSIE_Q_DEQUANTISE};
-    struct meaning meaning = meaning_of(&node->quantize.quant, x->dtype);
-    struct tensor *in;
+    struct sosie_int8_meaning meaning =
+        meaning_of(&node->quantize.quant, x->dtype);
+    struct sosie_int8_tensor *in;
     uint32_t args[2];
     enum sosie_status st;
 
@@ -958,8 +939,8 @@ static enum sosie_status lower_dequantize(struct sosie_int8 *int8,
         return sosie_fail(err, SOSIE_REFUSED,
                           "a scale for each channel of an activation; one for "
                           "all is supported");
-    if ((st = bytes_of(int8, node->inputs[0], &in, err)) ||
-        (st = floats_out(int8, node->output, &args[1], err)))
+    if ((st = sosie_int8_bytes_of(int8, node->inputs[0], &in, err)) ||
+        (st = sosie_int8_floats_out(int8, node->output, &args[1], err)))
         return st;
     code.in[0] = in->layout;
     code.floats = (struct sosie_qfloats){
@@ -967,7 +948,7 @@ static enum sosie_status lower_dequantize(struct sosie_int8 *int8,
     code.gain = meaning.scale;
     code.shift = -meaning.scale * (float)meaning.zero;
     args[0] = in->buffer;
-    return add_step(int8, int8->node, &code, args, 2, err);
+    return sosie_int8_add_step(int8, int8->node, &code, args, 2, err);
 }
 
 /* ---- any node ------------------------------------------------------------ */
@@ -980,15 +961,15 @@ enum sosie_status sosie_int8_start(struct sosie_net *net,
     struct sosie_graph *graph = &net->graph;
     struct sosie_arena *arena = &graph->arena;
     struct sosie_int8 *int8 = sosie_arena_alloc(arena, 1, sizeof(*int8));
-    struct tensor *tensors =
+    struct sosie_int8_tensor *tensors =
         sosie_arena_alloc(arena, graph->n_values, sizeof(*tensors));
-    struct margins *margins =
+    struct sosie_int8_margins *margins =
         sosie_arena_alloc(arena, graph->n_values, sizeof(*margins));
     if (!int8 || !tensors || !margins)
-        return no_memory(err);
+        return sosie_int8_no_memory(err);
     for (size_t v = 0; v < graph->n_values; v++) {
-        tensors[v] = (struct tensor){.root = SOSIE_NO_VALUE};
-        margins[v] = (struct margins){{0}};
+        tensors[v] = (struct sosie_int8_tensor){.root = SOSIE_NO_VALUE};
+        margins[v] = (struct sosie_int8_margins){{0}};
     }
     for (size_t i = 0; i < graph->n_nodes; i++) {
         const struct sosie_node *node = &graph->nodes[i];
@@ -1014,25 +995,25 @@ enum sosie_status sosie_int8_lower(struct sosie_int8 *int8, size_t index,
     case SOSIE_OP_CONV:
     case SOSIE_OP_GEMM:
     case SOSIE_OP_MATMUL:
-        return lower_conv(int8, node, err);
+        return sosie_int8_lower_conv(int8, node, err);
     case SOSIE_OP_ADD:
     case SOSIE_OP_MUL:
-        return lower_binary(int8, node, err);
+        return sosie_int8_lower_binary(int8, node, err);
     case SOSIE_OP_GLOBAL_AVERAGE_POOL:
     case SOSIE_OP_REDUCE_MEAN:
-        return lower_mean(int8, node, err);
+        return sosie_int8_lower_mean(int8, node, err);
     case SOSIE_OP_MAX_POOL:
-        return lower_max_pool(int8, node, err);
+        return sosie_int8_lower_max_pool(int8, node, err);
     case SOSIE_OP_CONCAT:
-        return lower_concat(int8, node, err);
+        return sosie_int8_lower_concat(int8, node, err);
     case SOSIE_OP_FLATTEN:
     case SOSIE_OP_RESHAPE:
         return lower_map(int8, node, err);
     case SOSIE_OP_QUANTIZE:
         if (node->quantize.table)
-            return set_table(int8, node->inputs[0], node->quantize.table,
-                             node->output, err);
-        if (!is_byte(value_of(int8, node->output)->dtype))
+            return sosie_int8_set_table(
+                int8, node->inputs[0], node->quantize.table, node->output, err);
+        if (!is_byte(sosie_int8_value(int8, node->output)->dtype))
             return lower_round(int8, node, err);
         return lower_quantize(int8, node, err);
     case SOSIE_OP_DEQUANTIZE:
