@@ -1,4 +1,8 @@
-/* int8_lowering.h: what lowers nodes on bytes is made of.
+/* int8_lowering.h: what the files that lower nodes on bytes share.
+ *
+ *   int8_lower.c        any node; tensors, tables, and conversions of floats
+ *   int8_lower_conv.c   convolutions and matrix products
+ *   int8_lower_math.c   sums, products and means, pools and Concat
  *
  * All memory is the net's: bytes are buffers of its plan, and what steps hold
  * lives in its arena. */
