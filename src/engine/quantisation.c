@@ -633,14 +633,26 @@ static enum sosie_status check_paths(const char *model, const char *out,
                                      struct sosie_quantisation_report *report,
                                      struct sosie_error *err)
 {
-    const char *slash = strrchr(out, '/'), *folder = ".";
+    const char *slash = strrchr(out, '/'), *folder = ".", *temporary;
     struct stat a, b;
     if (stat(model, &a))
         return sosie_fail_errno(err, SOSIE_NOT_FOUND, "%s", model);
     report->size_before = (size_t)a.st_size;
-    if (!stat(out, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
-        return sosie_fail(err, SOSIE_BAD_INPUT,
-                          "%s is the model itself, which would be lost", out);
+    temporary = sosie_arena_printf(arena, "%s.tmp", out);
+    if (!temporary)
+        return no_memory(err);
+    for (size_t i = 0; i < 2; i++) {
+        const char *path = i ? temporary : out; /* both are written */
+        if (stat(path, &b))
+            continue;
+        if (a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+            return sosie_fail(err, SOSIE_BAD_INPUT,
+                              "%s is the model itself, which would be lost",
+                              path);
+        if (!S_ISREG(b.st_mode))
+            return sosie_fail(err, SOSIE_BAD_INPUT,
+                              "%s is there, and is not a file", path);
+    }
     if (slash)
         folder = slash == out
                      ? "/"

@@ -858,17 +858,18 @@ void sosie_qquantise_avx2(const float *in, float gain, float shift,
     }
 }
 
-void sosie_qdequantise_avx2(const uint8_t *in, float gain, float shift,
+void sosie_qdequantise_avx2(const uint8_t *in, float zero, float scale,
                             float *out, size_t n)
 {
-    const __m256 g = _mm256_set1_ps(gain), s = _mm256_set1_ps(shift);
+    const __m256 z = _mm256_set1_ps(zero), s = _mm256_set1_ps(scale);
     for (size_t i = 0; i < n; i += 16) {
         size_t left = n - i;
         __m128i x = load_bytes(in + i, left);
         _mm256_maskstore_ps(out + i, first(left),
-                            _mm256_fmadd_ps(low_floats(x), g, s));
+                            _mm256_mul_ps(_mm256_sub_ps(low_floats(x), z), s));
         if (left > 8)
-            _mm256_maskstore_ps(out + i + 8, first(left - 8),
-                                _mm256_fmadd_ps(high_floats(x), g, s));
+            _mm256_maskstore_ps(
+                out + i + 8, first(left - 8),
+                _mm256_mul_ps(_mm256_sub_ps(high_floats(x), z), s));
     }
 }

@@ -552,14 +552,14 @@ void sosie_qquantise_avx512vnni(const float *in, float gain, float shift,
     }
 }
 
-void sosie_qdequantise_avx512vnni(const uint8_t *in, float gain, float shift,
+void sosie_qdequantise_avx512vnni(const uint8_t *in, float zero, float scale,
                                   float *out, size_t n)
 {
+    const __m512 z = _mm512_set1_ps(zero), s = _mm512_set1_ps(scale);
     for (size_t i = 0; i < n; i += 64)
-        for (size_t j = 0; j < VECTORS; j++)
-            _mm512_mask_storeu_ps(
-                out + i + 16 * j, quarter(n - i, j),
-                _mm512_fmadd_ps(
-                    _mm512_cvtepi32_ps(load_bytes(in + i, n - i, j)),
-                    _mm512_set1_ps(gain), _mm512_set1_ps(shift)));
+        for (size_t j = 0; j < VECTORS; j++) {
+            __m512 x = _mm512_cvtepi32_ps(load_bytes(in + i, n - i, j));
+            _mm512_mask_storeu_ps(out + i + 16 * j, quarter(n - i, j),
+                                  _mm512_mul_ps(_mm512_sub_ps(x, z), s));
+        }
 }

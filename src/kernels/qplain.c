@@ -228,9 +228,9 @@ void sosie_qquantise_c(const float *in, float gain, float shift, uint8_t *out,
         out[i] = to_byte(fmaf(in[i], gain, shift), 0.0F, 255.0F);
 }
 
-void sosie_qdequantise_c(const uint8_t *in, float gain, float shift, float *out,
+void sosie_qdequantise_c(const uint8_t *in, float zero, float scale, float *out,
                          size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        out[i] = fmaf((float)in[i], gain, shift);
+        out[i] = ((float)in[i] - zero) * scale;
 }

@@ -157,8 +157,9 @@ typedef void sosie_qmax(const uint8_t *in, uint8_t *out, size_t n);
 typedef void sosie_qquantise(const float *in, float gain, float shift,
                              uint8_t *out, size_t n);
 
-/* out[i] = fma(in[i], gain, shift). */
-typedef void sosie_qdequantise(const uint8_t *in, float gain, float shift,
+/* out[i] = (in[i] - zero) * scale, zero a whole number: the byte of zero is 0
+ * itself. */
+typedef void sosie_qdequantise(const uint8_t *in, float zero, float scale,
                                float *out, size_t n);
 
 #endif

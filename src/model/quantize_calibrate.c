@@ -77,13 +77,13 @@ static void count(struct sosie_qstats *stats, const float *x, size_t n,
                   double share)
 {
     float width = stats->high - stats->low;
-    float per_bin = width > 0.0F ? (float)SOSIE_Q_BINS / width : 0.0F;
+    float per_bin = width > 1e-30F ? (float)SOSIE_Q_BINS / width : 0.0F;
     for (size_t i = 0; i < n; i += stats->inner) {
         size_t c = i / stats->inner % stats->n_channels;
         double sum = 0.0;
         for (size_t k = i; k < i + stats->inner; k++) {
             float at = (x[k] - stats->low) * per_bin;
-            int bin = (int)(at < 0.0F ? 0.0F : at);
+            int bin = (int)(at > 0.0F ? at : 0.0F);
             sum += (double)x[k];
             if (x[k] < 0.0F || x[k] > 0.0F)
                 stats->bins[bin < SOSIE_Q_BINS ? bin : SOSIE_Q_BINS - 1]++;

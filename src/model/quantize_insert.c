@@ -165,7 +165,8 @@ static void round_weights(const struct insertion *in,
             size_t at = place_of(w, c, i);
             w->q[at] = to_int8(w->w[at] / w->scales[c]);
         }
-        bias += lost_mean(node, w, c, in->stats[x].means);
+        if (node->op != SOSIE_OP_MATMUL) /* which has no bias to mend */
+            bias += lost_mean(node, w, c, in->stats[x].means);
         w->sums[c] = w->scales[c] * x_scale;
         bias = fmax(fmin(bias / (double)w->sums[c], 0x1p30), -0x1p30);
         w->biases[c] = (int32_t)lrint(bias);

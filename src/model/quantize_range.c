@@ -10,6 +10,9 @@
 
 /* Elements that PERCENTILE clips at either end. */
 static const double CLIPPED = 1e-5;
+/* A layer that is all but dead would have a scale so small that its biases,
+ * counted in it, leave int32. */
+#define LEAST_SCALE 1e-7F
 /* MSE tries this many ends on either side of 0. */
 enum { N_TRIALS = 128 };
 
@@ -127,6 +130,11 @@ static struct sosie_qscale scale_of(double low, double high)
     high = fmax(high, 0.0);
     if (!(high - low >= 255.0 * 1e-30)) /* nothing but zeros */
         return made;
+    if (high - low < 255.0 * LEAST_SCALE) {
+        made.scale = LEAST_SCALE;
+        made.zero = (int32_t)lrint(-low / (double)LEAST_SCALE);
+        return made;
+    }
     made.scale = (float)((high - low) / 255.0);
     while ((double)(made.scale * 255.0F) > high - low)
         made.scale = nextafterf(made.scale, 0.0F);

@@ -91,7 +91,7 @@ struct sosie_qcode {
     struct sosie_qsum sum;       /* of ADD; of MUL: gain_a, shift and zeros */
     int32_t zero_a, zero_b;      /* of MUL and SCALE */
     float gain, shift;           /* of SCALE, MEAN and the conversions */
-    float back_gain, back_shift; /* of ROUND: from bytes */
+    float back_scale, back_zero; /* of ROUND and DEQUANTISE: from bytes */
     size_t n;                    /* floats, of ROUND */
     const struct sosie_qlayout *parts; /* of CONCAT */
     const uint8_t (*tables)[256];      /* of MAP: one; of CONCAT: one a part */

@@ -266,9 +266,8 @@ static enum sosie_status lower_round(struct sosie_int8 *int8,
     struct sosie_qcode code = {.kind = SOSIE_Q_ROUND,
                                .gain = 1.0F / meaning.scale,
                                .shift = (float)meaning.zero,
-                               .back_gain = meaning.scale,
-                               .back_shift =
-                                   -meaning.scale * (float)meaning.zero};
+                               .back_scale = meaning.scale,
+                               .back_zero = (float)meaning.zero};
     uint32_t args[2];
     enum sosie_status st =
         int8->sides->floats_through(int8->sides->lowering, node->inputs[0],
@@ -293,8 +292,13 @@ static enum sosie_status lower_quantize(struct sosie_int8 *int8,
         return sosie_fail(err, SOSIE_REFUSED,
                           "a single number; tensors with "
                           "dimensions are supported");
-    if ((st = sosie_int8_read_meaning(int8, node->output, &meaning, err)) ||
-        (st = sosie_int8_new_tensor(int8, node->output, out, err)))
+    /* what reads the bytes may take them for other numbers */
+    meaning = meaning_of(&node->quantize.quant, node->quantize.dtype);
+    if (node->quantize.quant.n != 1)
+        return sosie_fail(err, SOSIE_REFUSED,
+                          "a scale for each channel of an activation; one for "
+                          "all is supported");
+    if ((st = sosie_int8_new_tensor(int8, node->output, out, err)))
         return st;
     for (size_t d = 0; d < shape->rank; d++)
         wish[d] = sosie_shape_product(shape, d + 1, shape->rank);
@@ -339,8 +343,8 @@ static enum sosie_status lower_dequantize(struct sosie_int8 *int8,
     code.in[0] = in->layout;
     code.floats = (struct sosie_qfloats){
         1, in->layout.width * in->layout.channels, in->layout.channels};
-    code.gain = meaning.scale;
-    code.shift = -meaning.scale * (float)meaning.zero;
+    code.back_scale = meaning.scale;
+    code.back_zero = (float)meaning.zero;
     args[0] = in->buffer;
     return sosie_int8_add_step(int8, int8->node, &code, args, 2, err);
 }

@@ -232,6 +232,22 @@ static bool is_clip(enum sosie_op op)
     return op == SOSIE_OP_CLIP || op == SOSIE_OP_RELU;
 }
 
+/* More than any number that the convolution can come to, before functions. */
+static double most_of(const struct conv *conv)
+{
+    const struct sosie_quant *quant = conv->w->quant;
+    double most = 0.0;
+    for (size_t c = 0; c < conv->n_out; c++) {
+        double scale = (double)conv->x.scale *
+                       (double)quant->scales[quant->n == 1 ? 0 : c];
+        int64_t sum, sizes;
+        sum_weights(conv, c, &sum, &sizes);
+        most = fmax(most, 255.0 * scale * (double)sizes +
+                              fabs(conv->bias ? (double)conv->bias[c] : 0.0));
+    }
+    return most;
+}
+
 /* Fills conv->code.conv.finish from the node's posts. */
 static enum sosie_status set_finish(struct sosie_int8 *int8, struct conv *conv,
                                     struct sosie_error *err)
@@ -262,6 +278,9 @@ static enum sosie_status set_finish(struct sosie_int8 *int8, struct conv *conv,
                 sosie_arena_alloc(int8->arena, 1, sizeof(*act));
             if (!act)
                 return sosie_int8_no_memory(err);
+            /* no result may leave int32; one that is so far beyond a byte's
+             * range stays there */
+            unit = fmaxf(unit, (float)(most_of(conv) / MOST));
             sosie_qact_fit(post->op, post->act, 1.0F / unit, zero, act);
             f->act = act;
         }

@@ -2,6 +2,8 @@
  * picks bytes of several places: pools and Concat. */
 #include "nn/int8_lowering.h"
 
+#include <math.h>
+
 /* ---- two tensors --------------------------------------------------------- */
 
 /* Sum or product of two functions of the same bytes. */
@@ -24,6 +26,16 @@ lower_both(struct sosie_int8 *int8, const struct sosie_node *node,
                                 err);
 }
 
+/* The meaning of a result whose steps are not so small against those of what it
+ * is computed from, `step`, that numbers leave int32. Up to there all but 0 are
+ * beyond a byte's range anyhow. */
+static struct sosie_int8_meaning within_reach(struct sosie_int8_meaning result,
+                                              float step)
+{
+    result.scale = fmaxf(result.scale, step * 0x1p-14F);
+    return result;
+}
+
 static enum sosie_status
 lower_scale(struct sosie_int8 *int8, const struct sosie_node *node,
             bool is_swapped, struct sosie_int8_meaning a,
@@ -34,7 +46,8 @@ lower_scale(struct sosie_int8 *int8, const struct sosie_node *node,
     struct sosie_qcode code = {.kind = SOSIE_Q_SCALE,
                                .zero_a = is_swapped ? b.zero : a.zero,
                                .zero_b = is_swapped ? a.zero : b.zero,
-                               .gain = a.scale * b.scale / y.scale,
+                               .gain = a.scale * b.scale /
+                                       within_reach(y, a.scale * b.scale).scale,
                                .shift = (float)y.zero};
     uint32_t args[4];
     enum sosie_status st;
@@ -59,6 +72,8 @@ static struct sosie_qsum sum_of(enum sosie_op op, struct sosie_int8_meaning a,
                                 struct sosie_int8_meaning y)
 {
     struct sosie_qsum sum = {.low = 0.0F, .high = 255.0F};
+    y = within_reach(y, op == SOSIE_OP_ADD ? fmaxf(a.scale, b.scale)
+                                           : a.scale * b.scale);
     if (op == SOSIE_OP_ADD) {
         sum.gain_a = a.scale / y.scale;
         sum.gain_b = b.scale / y.scale;
@@ -146,6 +161,8 @@ enum sosie_status sosie_int8_lower_mean(struct sosie_int8 *int8,
     code.in[0] = x->layout;
     code.out = out->layout;
     code.floats.channel = to_float;
+    if (!to_float)
+        to = within_reach(to, from.scale);
     code.gain =
         from.scale / to.scale / (float)(x->layout.height * x->layout.width);
     code.shift = (float)to.zero - from.scale / to.scale * (float)from.zero;

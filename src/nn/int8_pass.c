@@ -168,10 +168,16 @@ static bool same_quant(const struct sosie_quant *a, const struct sosie_quant *b)
            a->zero_points[0] == b->zero_points[0];
 }
 
+static bool may_have_meaning(const struct pass *pass, sosie_value_id bytes,
+                             const struct sosie_quant *quant)
+{
+    const struct sosie_quant *known = pass->graph->values[bytes].quant;
+    return !known || same_quant(known, quant);
+}
+
 static bool may_read_bytes(const struct pass *pass, const struct sosie_node *dq)
 {
-    const struct sosie_quant *known = pass->graph->values[dq->inputs[0]].quant;
-    return !known || same_quant(known, &dq->quantize.quant);
+    return may_have_meaning(pass, dq->inputs[0], &dq->quantize.quant);
 }
 
 static enum sosie_status read_bytes(struct pass *pass, struct sosie_node *node,
@@ -213,7 +219,7 @@ static enum sosie_status write_bytes(struct pass *pass, struct sosie_node *node,
 {
     struct sosie_node *q = quantizer(pass, node->output);
     struct sosie_quant quant;
-    if (!q)
+    if (!q || !may_have_meaning(pass, q->output, &q->quantize.quant))
         return SOSIE_OK;
     quant = q->quantize.quant;
     node = take_place(pass, node, q);
@@ -221,6 +227,16 @@ static enum sosie_status write_bytes(struct pass *pass, struct sosie_node *node,
 }
 
 /* ---- convolutions and matrix products ------------------------------------ */
+
+/* That are summed for one number; the kernels' sums have room for 2^16. */
+static size_t n_products(const struct sosie_graph *graph,
+                         const struct sosie_node *node)
+{
+    const struct sosie_shape *w = &sosie_node_input(graph, node, 1)->shape;
+    if (node->op == SOSIE_OP_CONV)
+        return sosie_shape_product(w, 1, w->rank);
+    return w->dims[node->op == SOSIE_OP_GEMM && node->gemm.trans_b];
+}
 
 static bool conv_fits(const struct pass *pass, const struct sosie_node *node)
 {
@@ -253,21 +269,38 @@ static bool conv_fits(const struct pass *pass, const struct sosie_node *node)
                                  : graph->values[node->output].shape.rank - 1]))
         return false;
     return node->n_inputs <= 3 && node->n_posts == 0 &&
+           n_products(graph, node) < 1 << 16 &&
            weights_are_ours(pass, node->inputs[weights], rank, axis);
 }
 
-/* The function that may follow: Clip and Relu, or one that becomes a table. */
+static bool is_clip(const struct sosie_node *node)
+{
+    return node->op == SOSIE_OP_CLIP || node->op == SOSIE_OP_RELU;
+}
+
+static bool is_multiple_of_half(float x)
+{
+    return fabsf(2.0F * x - rintf(2.0F * x)) < 1e-4F && fabsf(x) < 7.0F;
+}
+
+/* The function that may follow: Clip and Relu, or one that quadratics in
+ * segments come close to (int8_act.c). */
 static bool act_fits(const struct sosie_node *node)
 {
+    if (node->op == SOSIE_OP_HARD_SIGMOID) /* its kinks must be ends of them */
+        return is_multiple_of_half(node->act.b / node->act.a) &&
+               is_multiple_of_half((1.0F - node->act.b) / node->act.a);
     return sosie_op_is_act(node->op) && node->op != SOSIE_OP_ERF &&
            node->op != SOSIE_OP_EXP && node->op != SOSIE_OP_SQRT;
 }
 
-/* Folds the function that alone reads the result. */
+/* Folds the function that alone reads the result; one that is only nearly so
+ * good on the way to bytes. */
 static struct sosie_node *fold_act(struct pass *pass, struct sosie_node *node)
 {
     struct sosie_node *act = only_reader(pass, node->output);
-    if (!act || !act_fits(act) || node->n_posts == SOSIE_MAX_POSTS)
+    if (!act || !act_fits(act) || node->n_posts == SOSIE_MAX_POSTS ||
+        (!is_clip(act) && !quantizer(pass, act->output)))
         return node;
     node->posts[node->n_posts++] = (struct sosie_post){act->op, act->act};
     return take_place(pass, node, act);
@@ -278,7 +311,7 @@ static bool is_quantized_after(const struct pass *pass,
                                const struct sosie_node *node)
 {
     const struct sosie_node *act = only_reader(pass, node->output);
-    if (act && (act->op == SOSIE_OP_CLIP || act->op == SOSIE_OP_RELU))
+    if (act && is_clip(act))
         node = act;
     return quantizer(pass, node->output);
 }
@@ -353,7 +386,7 @@ static bool next_act_is_clip(const struct pass *pass,
                              const struct sosie_node *node)
 {
     const struct sosie_node *act = only_reader(pass, node->output);
-    return act && (act->op == SOSIE_OP_CLIP || act->op == SOSIE_OP_RELU);
+    return act && is_clip(act);
 }
 
 static enum sosie_status rewrite_conv(struct pass *pass,
@@ -387,6 +420,12 @@ static enum sosie_status rewrite_bytes(struct pass *pass,
         const struct sosie_node *dq = dequantizer(pass, node->inputs[k]);
         if (!dq || !may_read_bytes(pass, dq))
             return SOSIE_OK;
+        for (size_t i = 0; i < k; i++) { /* the same bytes, another meaning */
+            const struct sosie_node *other = dequantizer(pass, node->inputs[i]);
+            if (other->inputs[0] == dq->inputs[0] &&
+                !same_quant(&other->quantize.quant, &dq->quantize.quant))
+                return SOSIE_OK;
+        }
     }
     for (size_t k = 0; k < node->n_inputs && !st; k++)
         st = read_bytes(pass, node, k, err);
@@ -485,7 +524,41 @@ static enum sosie_status read_weights(struct pass *pass,
         return SOSIE_OK;
     dq = constant_dequantizer(pass, node->inputs[1]);
     node->inputs[1] = dq->inputs[0];
-    return set_quant(pass, dq->inputs[0], &dq->quantize.quant, err);
+    if (pass->graph->values[dq->inputs[0]].quant) { /* another node's, too */
+        struct sosie_value own = pass->graph->values[dq->inputs[0]];
+        enum sosie_status st =
+            sosie_graph_add_value(pass->graph, &own, &node->inputs[1], err);
+        if (st)
+            return st;
+    }
+    return set_quant(pass, node->inputs[1], &dq->quantize.quant, err);
+}
+
+/* Bytes may stand only between a QuantizeLinear and a DequantizeLinear: ops
+ * that work on them as they are would need layouts and meanings of their own.
+ */
+static enum sosie_status refuse_bare_bytes(const struct sosie_graph *graph,
+                                           struct sosie_error *err)
+{
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        const struct sosie_node *node = &graph->nodes[i];
+        if (node->op != SOSIE_OP_QUANTIZE && node->op != SOSIE_OP_DEQUANTIZE &&
+            is_byte(graph->values[node->output].dtype))
+            return sosie_fail(err, SOSIE_REFUSED,
+                              "node '%.80s' (%s) works on bytes as they are; "
+                              "in int8, they are supported between "
+                              "QuantizeLinear and DequantizeLinear",
+                              node->name, sosie_op_name(node->op));
+    }
+    for (size_t k = 0; k < graph->n_outputs; k++) {
+        const struct sosie_value *value = &graph->values[graph->outputs[k]];
+        if (is_byte(value->dtype) && !value->data)
+            return sosie_fail(err, SOSIE_REFUSED,
+                              "output '%.80s' is bytes; in int8, outputs of "
+                              "float32 are supported",
+                              value->name);
+    }
+    return SOSIE_OK;
 }
 
 /* True if the node only makes floats of the bytes that q made of floats. */
@@ -563,7 +636,9 @@ enum sosie_status sosie_int8_pass(struct sosie_graph *graph,
                                   struct sosie_error *err)
 {
     struct pass pass = {0};
-    enum sosie_status st = sosie_int8_tables(graph, err);
+    enum sosie_status st = refuse_bare_bytes(graph, err);
+    if (!st)
+        st = sosie_int8_tables(graph, err);
     if (!st)
         st = pass_init(&pass, graph, err);
     for (size_t i = 0; i < graph->n_nodes && !st; i++)

@@ -461,7 +461,7 @@ static void run_round(const struct work *work)
     for (size_t i = first; i < last; i += AT_ONCE) {
         size_t n = last - i < AT_ONCE ? last - i : AT_ONCE;
         sosie_kernels()->qquantise(x + i, code->gain, code->shift, bytes, n);
-        sosie_kernels()->qdequantise(bytes, code->back_gain, code->back_shift,
+        sosie_kernels()->qdequantise(bytes, code->back_zero, code->back_scale,
                                      out + i, n);
     }
 }
@@ -478,12 +478,12 @@ static void run_dequantise(const struct work *work)
             const uint8_t *from = x + offset_of(in, y, i);
             float *to = out + y * f->row + i * f->pixel;
             if (f->channel == 1)
-                sosie_kernels()->qdequantise(from, code->gain, code->shift, to,
-                                             in->channels);
+                sosie_kernels()->qdequantise(
+                    from, code->back_zero, code->back_scale, to, in->channels);
             else
                 for (size_t c = 0; c < in->channels; c++)
                     to[c * f->channel] =
-                        fmaf((float)from[c], code->gain, code->shift);
+                        ((float)from[c] - code->back_zero) * code->back_scale;
         }
 }
 

@@ -410,12 +410,19 @@ static bool takes_function(const struct sosie_node *conv)
                                   conv->posts[0].op != SOSIE_OP_ADD);
 }
 
+/* What reads bytes has been given its functions by the int8 pass. */
+static bool reads_floats(const struct sosie_graph *graph,
+                         const struct sosie_node *conv)
+{
+    return graph->values[conv->inputs[SOSIE_CONV_X]].dtype == SOSIE_F32;
+}
+
 static bool fold_activation(const struct sosie_graph *graph,
                             struct sosie_links *links, struct sosie_node *node)
 {
     struct sosie_node *conv =
         sosie_lone(graph, links, node->inputs[0], SOSIE_OP_CONV);
-    if (!conv || !takes_function(conv))
+    if (!conv || !takes_function(conv) || !reads_floats(graph, conv))
         return false;
     conv->posts[conv->n_posts++] = (struct sosie_post){node->op, node->act};
     sosie_take_over(graph, links, conv, node);
@@ -459,6 +466,7 @@ static bool fold_sum(struct sosie_graph *graph, struct sosie_links *links,
     sosie_value_id residual = add->inputs[!side];
 
     if (!conv || has_residual(conv) || conv->n_posts > 1 ||
+        !reads_floats(graph, conv) ||
         !sosie_shape_equal(&graph->values[residual].shape,
                            &graph->values[conv->output].shape) ||
         !may_overwrite(graph, links, residual, conv))

@@ -130,6 +130,12 @@ def a_network_is_quantised_and_the_loss_is_said():
         says(s.run("model", "info", out, "--precision", "int8"), "int8", "QuantizeLinear")
         says(s.run("model", "quantize", out, s.photos, "-o", s.folder / "b.onnx", code=1),
              "quantised")
+        copy = s.folder / "b.onnx.tmp"
+        copy.write_bytes(MODEL.read_bytes())
+        for path in (copy, s.folder / "b.onnx"):  # the second goes by way of the first
+            says(s.run("model", "quantize", copy, s.photos, "-o", path, code=1), "would be lost")
+        says(s.run("model", "quantize", MODEL, s.photos, "-o", s.folder, code=1), "not a file")
+        assert copy.read_bytes() == MODEL.read_bytes()
         photo, y = s.folder / "x.npy", s.folder / "y.npy"
         write_npy(photo, (2, 3, 24, 24), [math.sin(0.1 * i) for i in range(2 * 1728)])
         results = []

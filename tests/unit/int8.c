@@ -504,6 +504,16 @@ static void functions_of_the_same_bytes_are_one_table(void **state)
           0.02F, PICTURE, steps);
 }
 
+static sosie_value_id reshape(struct builder *b, sosie_value_id x, size_t rank,
+                              const int64_t *dims)
+{
+    struct sosie_node node = {
+        .op = SOSIE_OP_RESHAPE, .n_inputs = 1, .inputs = {x}};
+    node.reshape.rank = rank;
+    memcpy(node.reshape.dims, dims, rank * sizeof(*dims));
+    return add(b, &node);
+}
+
 static sosie_value_id with_number(struct builder *b, enum sosie_op op,
                                   sosie_value_id x, float number)
 {
@@ -558,6 +568,209 @@ static void round_trips_stay_floats(void **state)
     check(&b, qdq(&b, x, Y, 128, SOSIE_U8), Y, 0, steps);
 }
 
+/* Only one function is part of a convolution on bytes; the next comes after
+ * it, in floats. */
+static void two_functions_after_a_convolution(void **state)
+{
+    static const enum sosie_op pairs[][2] = {{SOSIE_OP_RELU, SOSIE_OP_SIGMOID},
+                                             {SOSIE_OP_TANH, SOSIE_OP_SIGMOID},
+                                             {SOSIE_OP_SIGMOID, SOSIE_OP_TANH}};
+    (void)state;
+    for (size_t i = 0; i < 6; i++) {
+        struct builder b;
+        sosie_value_id x;
+        start(&b, 23 + i);
+        x = conv(&b, photo(&b, 8, 6, 6),
+                 (struct conv_options){.n_out = 16, .kernel = 1, .stride = 1});
+        x = unary(&b, pairs[i / 2][0], x, 0.0F, 0.0F);
+        x = unary(&b, pairs[i / 2][1], x, 0.0F, 0.0F);
+        check(&b, i % 2 ? qdq(&b, x, 0.008F, 0, SOSIE_U8) : x, 0.008F, 0, NULL);
+    }
+}
+
+/* A sum with what was never bytes. */
+static void a_residual_of_floats(void **state)
+{
+    struct builder b;
+    sosie_value_id x, y;
+    (void)state;
+    start(&b, 29);
+    x = conv(&b, photo(&b, 16, 6, 6),
+             (struct conv_options){.n_out = 16, .kernel = 1, .stride = 1});
+    y = conv(&b, qdq(&b, x, Y, 120, SOSIE_U8),
+             (struct conv_options){.n_out = 16, .kernel = 1, .stride = 1});
+    check(&b, binary(&b, SOSIE_OP_ADD, y, x), Y, 0, NULL);
+}
+
+/* x -> QuantizeLinear -> DequantizeLinear with other numbers, or with two. */
+static sosie_value_id requantised(struct builder *b, sosie_value_id x,
+                                  float scale, int32_t zero, float as,
+                                  int32_t as_zero, sosie_value_id *bytes)
+{
+    struct sosie_node node = {
+        .op = SOSIE_OP_QUANTIZE,
+        .n_inputs = 1,
+        .inputs = {x},
+        .quantize = {quant(b, 1, scale, zero), SOSIE_U8, NULL}};
+    if (*bytes == SOSIE_NO_VALUE)
+        *bytes = add(b, &node);
+    node.op = SOSIE_OP_DEQUANTIZE;
+    node.inputs[0] = *bytes;
+    node.quantize.quant = quant(b, 1, as, as_zero);
+    return add(b, &node);
+}
+
+static void bytes_may_be_read_with_other_meanings(void **state)
+{
+    const struct conv_options options = {.n_out = 8, .kernel = 1, .stride = 1};
+    struct sosie_node concat = {
+        .op = SOSIE_OP_CONCAT, .n_inputs = 2, .axis = 1};
+    sosie_value_id x, y, bytes = SOSIE_NO_VALUE;
+    struct builder b;
+    (void)state;
+    start(&b, 31); /* read otherwise than they were written */
+    x = input(&b, (struct sosie_shape){4, {1, 8, 5, 5}});
+    x = requantised(&b, x, X, 128, 2 * X, 100, &bytes);
+    check(&b, qdq(&b, conv(&b, x, options), Y, 120, SOSIE_U8), Y, 0, NULL);
+
+    start(&b, 32); /* twice, each in its own way */
+    bytes = SOSIE_NO_VALUE;
+    x = input(&b, (struct sosie_shape){4, {1, 8, 5, 5}});
+    concat.inputs[0] = requantised(&b, x, X, 128, X, 128, &bytes);
+    concat.inputs[1] = requantised(&b, x, X, 128, 3 * X, 128, &bytes);
+    check(&b, qdq(&b, add(&b, &concat), 4 * X, 128, SOSIE_U8), 4 * X, 0, NULL);
+
+    start(&b, 33); /* a residual */
+    bytes = SOSIE_NO_VALUE;
+    x = photo(&b, 8, 5, 5);
+    y = requantised(&b, conv(&b, x, options), Y, 128, 2 * Y, 120, &bytes);
+    x = conv(&b, x, options);
+    check(&b, qdq(&b, binary(&b, SOSIE_OP_ADD, x, y), 2 * Y, 128, SOSIE_U8),
+          2 * Y, 0, NULL);
+}
+
+/* Deduplicated weights: one tensor of bytes, two scales. */
+static void weights_may_be_shared(void **state)
+{
+    const struct conv_options options = {.n_out = 8, .kernel = 1, .stride = 1};
+    struct sosie_node again;
+    struct builder b;
+    sosie_value_id x, y;
+    (void)state;
+    start(&b, 35);
+    x = photo(&b, 8, 5, 5);
+    y = conv(&b, x, options);
+    again = b.graph.nodes[b.graph.n_nodes - 1]; /* the Conv */
+    for (size_t i = 0; i < b.graph.n_nodes; i++)
+        if (b.graph.nodes[i].output == again.inputs[SOSIE_CONV_W]) {
+            struct sosie_node dq = b.graph.nodes[i];
+            dq.quantize.quant = quant(&b, 8, 0.009F, 0);
+            again.inputs[SOSIE_CONV_W] = add(&b, &dq);
+            break;
+        }
+    again.output = SOSIE_NO_VALUE;
+    x = qdq(&b, add(&b, &again), 4 * Y, 120, SOSIE_U8);
+    y = qdq(&b, y, Y, 120, SOSIE_U8);
+    check(&b, qdq(&b, binary(&b, SOSIE_OP_ADD, x, y), 12 * Y, 120, SOSIE_U8),
+          12 * Y, 0, NULL);
+}
+
+/* The byte of zero is 0 itself: its root is not NaN. */
+static void zero_stays_zero(void **state)
+{
+    static const float scales[] = {0.0123F, 0.0371F, 0.017F};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct builder b;
+        sosie_value_id x;
+        start(&b, 37 + i);
+        x = input(&b, (struct sosie_shape){2, {1, 40}});
+        x = with_number(&b, SOSIE_OP_MAX, x, 0.0F);
+        x = qdq(&b, x, scales[i], 77, SOSIE_U8);
+        x = binary(&b, SOSIE_OP_MUL, x,
+                   constant(&b, SOSIE_F32, (struct sosie_shape){1, {40}},
+                            memset(block(&b, 40 * sizeof(float)), 0,
+                                   40 * sizeof(float))));
+        check(&b, unary(&b, SOSIE_OP_SQRT, x, 0.0F, 0.0F), 0.001F, 0, NULL);
+    }
+}
+
+/* More products than an int32 holds the sum of, and results so small that
+ * others are beyond all bytes. */
+static void numbers_that_int32_cannot_hold(void **state)
+{
+    struct builder b;
+    sosie_value_id x, y;
+    struct sosie_node product = {.op = SOSIE_OP_MATMUL, .n_inputs = 2};
+    (void)state;
+    start(&b, 41);
+    product.inputs[0] =
+        qdq(&b, input(&b, (struct sosie_shape){2, {1, 70000}}), X, 0, SOSIE_U8);
+    product.inputs[1] = weights(&b, (struct sosie_shape){2, {70000, 2}}, true);
+    check(&b, qdq(&b, add(&b, &product), 4.0F, 120, SOSIE_U8), 4.0F, 0, NULL);
+
+    start(&b, 42);
+    x = photo(&b, 8, 5, 5);
+    y = qdq(&b, input(&b, (struct sosie_shape){4, {1, 8, 5, 5}}), X, 128,
+            SOSIE_U8);
+    check(&b, qdq(&b, binary(&b, SOSIE_OP_ADD, x, y), 1e-10F, 128, SOSIE_U8),
+          1e-10F, 0, NULL);
+
+    start(&b, 43);
+    x = conv(&b, photo(&b, 8, 5, 5),
+             (struct conv_options){.n_out = 8, .kernel = 1, .stride = 1});
+    x = unary(&b, SOSIE_OP_LEAKY_RELU, x, 0.1F, 0.0F);
+    check(&b, qdq(&b, x, 1e-9F, 128, SOSIE_U8), 1e-9F, 0, NULL);
+}
+
+static void a_hard_sigmoid_of_any_slope(void **state)
+{
+    static const float slopes[] = {0.2F, 1.0F / 6.0F, 0.3F, 5.0F};
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        struct builder b;
+        sosie_value_id x;
+        start(&b, 45 + i);
+        x = conv(&b, photo(&b, 8, 6, 6),
+                 (struct conv_options){.n_out = 16, .kernel = 1, .stride = 1});
+        x = unary(&b, SOSIE_OP_HARD_SIGMOID, x, slopes[i], 0.5F);
+        check(&b, qdq(&b, x, 0.004F, 0, SOSIE_U8), 0.004F, 0, NULL);
+    }
+}
+
+/* Ops that work on bytes as they are, and outputs that are bytes. */
+static void bare_bytes_are_refused(void **state)
+{
+    struct sosie_net_options options = {.ops = &sosie_ops_onednn,
+                                        .precision = SOSIE_PRECISION_INT8};
+    static const char *const words[] = {"works on bytes as they are",
+                                        "is bytes; in int8, outputs"};
+    static const int64_t dims[] = {1, 16};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct sosie_node node = {.op = SOSIE_OP_QUANTIZE, .n_inputs = 1};
+        struct builder b;
+        struct sosie_net *net = NULL;
+        struct sosie_error err;
+        sosie_value_id x;
+        start(&b, 51);
+        node.inputs[0] = input(&b, (struct sosie_shape){4, {1, 4, 2, 2}});
+        node.quantize.quant = quant(&b, 1, X, 128);
+        node.quantize.dtype = SOSIE_U8;
+        x = add(&b, &node);
+        if (!i) {
+            node.op = SOSIE_OP_DEQUANTIZE;
+            node.inputs[0] = reshape(&b, x, 2, dims);
+            x = add(&b, &node);
+        }
+        b.graph.outputs[0] = x;
+        b.graph.n_outputs = 1;
+        check_fails(sosie_net_create(&b.graph, &options, &net, &err),
+                    SOSIE_REFUSED, &err, words[i]);
+        finish(&b);
+    }
+}
+
 static void pools_sums_and_concatenations(void **state)
 {
     static const char *const steps[] = {"int8:max", "int8:concat", "int8:add",
@@ -610,16 +823,6 @@ static void ops_without_bytes_stay_float_between_conversions(void **state)
     x = conv(&b, x,
              (struct conv_options){.n_out = 4, .kernel = 1, .stride = 1});
     check(&b, qdq(&b, x, 0.01F, 128, SOSIE_U8), 0.01F, 0, NULL);
-}
-
-static sosie_value_id reshape(struct builder *b, sosie_value_id x, size_t rank,
-                              const int64_t *dims)
-{
-    struct sosie_node node = {
-        .op = SOSIE_OP_RESHAPE, .n_inputs = 1, .inputs = {x}};
-    node.reshape.rank = rank;
-    memcpy(node.reshape.dims, dims, rank * sizeof(*dims));
-    return add(b, &node);
 }
 
 /* Heads of an attention: a transposed look at floats, whose first dimension is
@@ -702,6 +905,14 @@ int main(void)
         cmocka_unit_test(functions_of_the_same_bytes_are_one_table),
         cmocka_unit_test(a_chain_between_bytes_is_one_table),
         cmocka_unit_test(round_trips_stay_floats),
+        cmocka_unit_test(two_functions_after_a_convolution),
+        cmocka_unit_test(a_residual_of_floats),
+        cmocka_unit_test(bytes_may_be_read_with_other_meanings),
+        cmocka_unit_test(weights_may_be_shared),
+        cmocka_unit_test(zero_stays_zero),
+        cmocka_unit_test(numbers_that_int32_cannot_hold),
+        cmocka_unit_test(a_hard_sigmoid_of_any_slope),
+        cmocka_unit_test(bare_bytes_are_refused),
         cmocka_unit_test(pools_sums_and_concatenations),
         cmocka_unit_test(ops_without_bytes_stay_float_between_conversions),
         cmocka_unit_test(tensors_that_are_no_pictures),

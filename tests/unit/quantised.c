@@ -330,8 +330,8 @@ static void element_by_element_for_all_tails(void **state)
             c->qquantise(shift, 1.9F, 77.7F, expected, n);
             f->qquantise(shift, 1.9F, 77.7F, got, n);
             same(got, expected, n, f->name, "qquantise");
-            c->qdequantise(a, 0.013F, -1.7F, expected_f, n);
-            f->qdequantise(a, 0.013F, -1.7F, got_f, n);
+            c->qdequantise(a, 131.0F, 0.013F, expected_f, n);
+            f->qdequantise(a, 131.0F, 0.013F, got_f, n);
             same(got_f, expected_f, n * sizeof(float), f->name, "qdequantise");
         }
         free(a);
