@@ -344,6 +344,11 @@ bool sosie_op_is_act(enum sosie_op op);
 /* The function `op` of x: the specification of them all. */
 float sosie_act_apply(enum sosie_op op, struct sosie_act act, float x);
 
+/* True for Add, Sub, Mul, Div, Pow, Max, Min and PRelu, and what they make of
+ * two numbers. */
+bool sosie_op_is_binary(enum sosie_op op);
+float sosie_binary_apply(enum sosie_op op, float a, float b);
+
 /* Makes the graph smaller without changing what its outputs are. What it leaves
  * is still a network of ONNX's ops (and Swish): nodes that no output needs and
  * Identity are dropped; what depends on constants alone is computed; batch

@@ -59,30 +59,6 @@ static bool is_number(const struct tables *t, sosie_value_id id, float *number)
     return true;
 }
 
-static bool is_binary(enum sosie_op op)
-{
-    return op == SOSIE_OP_ADD || op == SOSIE_OP_SUB || op == SOSIE_OP_MUL ||
-           op == SOSIE_OP_DIV || op == SOSIE_OP_MIN || op == SOSIE_OP_MAX;
-}
-
-static float apply_binary(enum sosie_op op, float a, float b)
-{
-    switch ((int)op) {
-    case SOSIE_OP_ADD:
-        return a + b;
-    case SOSIE_OP_SUB:
-        return a - b;
-    case SOSIE_OP_MUL:
-        return a * b;
-    case SOSIE_OP_DIV:
-        return a / b;
-    case SOSIE_OP_MIN:
-        return fminf(a, b);
-    default:
-        return fmaxf(a, b);
-    }
-}
-
 /* Rounds to the nearest byte as it is kept. */
 static float to_byte(float x, const struct sosie_node *q)
 {
@@ -158,8 +134,8 @@ static bool after_binary(struct tables *t, const struct sosie_node *node)
             return true;
     f = start(t, node->output, x->root, x->length + 1);
     for (size_t q = 0; f && q < 256; q++)
-        f->of[q] = apply_binary(node->op, in[0] ? in[0]->of[q] : number,
-                                in[1] ? in[1]->of[q] : number);
+        f->of[q] = sosie_binary_apply(node->op, in[0] ? in[0]->of[q] : number,
+                                      in[1] ? in[1]->of[q] : number);
     return f;
 }
 
@@ -194,7 +170,7 @@ static bool after(struct tables *t, struct sosie_node *node)
         return after_quantize(t, node);
     if (sosie_op_is_act(node->op))
         return after_act(t, node);
-    return !is_binary(node->op) || after_binary(t, node);
+    return !sosie_op_is_binary(node->op) || after_binary(t, node);
 }
 
 enum sosie_status sosie_int8_tables(struct sosie_graph *graph,

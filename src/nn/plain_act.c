@@ -105,7 +105,14 @@ void sosie_plain_posts(const struct sosie_node *node, const float *residual,
 
 /* ---- of two numbers ------------------------------------------------------ */
 
-static float apply(enum sosie_op op, float a, float b)
+bool sosie_op_is_binary(enum sosie_op op)
+{
+    return op == SOSIE_OP_ADD || op == SOSIE_OP_SUB || op == SOSIE_OP_MUL ||
+           op == SOSIE_OP_DIV || op == SOSIE_OP_POW || op == SOSIE_OP_MAX ||
+           op == SOSIE_OP_MIN || op == SOSIE_OP_PRELU;
+}
+
+float sosie_binary_apply(enum sosie_op op, float a, float b)
 {
     switch ((int)op) {
     case SOSIE_OP_ADD:
@@ -140,8 +147,9 @@ void sosie_plain_binary(const struct sosie_graph *graph,
     sosie_broadcast_strides(sosie_plain_input(graph, node, 1), shape,
                             b_strides);
     for (size_t i = 0; i < sosie_shape_count(shape); i++)
-        out[i] = apply(node->op, in[0][sosie_plain_offset(shape, i, a_strides)],
-                       in[1][sosie_plain_offset(shape, i, b_strides)]);
+        out[i] = sosie_binary_apply(
+            node->op, in[0][sosie_plain_offset(shape, i, a_strides)],
+            in[1][sosie_plain_offset(shape, i, b_strides)]);
 }
 
 /* ---- quantisation -------------------------------------------------------- */
