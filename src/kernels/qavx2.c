@@ -321,7 +321,7 @@ static int32_t widen_steps(const struct sosie_qconv *conv, struct steps at,
 struct tile {
     const struct sosie_qconv *conv;
     const int16_t *wide;   /* of its pixels, WIDE_ROW apart */
-    int32_t minus[PIXELS]; /* their sums of x0 x1 */
+    int32_t start[PIXELS]; /* their sums of x0 x1, negative */
     const int8_t *w_minus; /* those of w0 w1, or zeros */
     const int8_t *w;       /* of its first 8 channels; of the next 8: */
     size_t next;           /* bytes after those */
@@ -404,9 +404,12 @@ INLINE void conv_tile(const struct tile *t, size_t pixels, size_t vectors)
     const int8_t *w = t->w, *end = w + 32 * t->n_steps;
     size_t next = t->next;
     __m256i acc[2][PIXELS];
+#pragma GCC unroll 2
+    for (size_t v = 0; v < vectors; v++)
 #pragma GCC unroll 4
-    for (size_t m = 0; m < pixels; m++)
-        acc[0][m] = acc[1][m] = _mm256_setzero_si256();
+        for (size_t m = 0; m < pixels; m++)
+            acc[v][m] = _mm256_sub_epi32(_mm256_set1_epi32(t->start[m]),
+                                         load(t->w_minus + 32 * v));
     do {
         __m256i even[2], odd[2];
         even[0] = _mm256_cvtepi8_epi16(load_half(w));
@@ -431,15 +434,6 @@ INLINE void conv_tile(const struct tile *t, size_t pixels, size_t vectors)
         w += 32;
         wide += 4;
     } while (w < end);
-#pragma GCC unroll 2
-    for (size_t v = 0; v < vectors; v++) {
-        __m256i minus = load(t->w_minus + 32 * v);
-#pragma GCC unroll 4
-        for (size_t m = 0; m < pixels; m++)
-            acc[v][m] = _mm256_sub_epi32(
-                acc[v][m],
-                _mm256_add_epi32(minus, _mm256_set1_epi32(t->minus[m])));
-    }
     if (!t->sums) {
         finish_tile(t, acc, pixels, vectors);
         return;
@@ -501,7 +495,7 @@ static void conv_group(const struct sosie_qconv *conv, size_t group,
     }
     for (; next_steps(conv, &at); done += at.n) {
         for (size_t m = 0; m < pixels; m++)
-            tile.minus[m] = widen_steps(conv, at, in[m], wide + m * WIDE_ROW);
+            tile.start[m] = -widen_steps(conv, at, in[m], wide + m * WIDE_ROW);
         tile.n_steps = at.n;
         for (size_t c = 0; c < channels; c += 16) {
             tile.w = w + 4 * ((group + c) * n_steps + 8 * done);
