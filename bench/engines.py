@@ -6,7 +6,9 @@
       [--precisions f32,bf16,int8] [--rounds 7] [--turn-ms 150]
 
 FOLDER holds the networks as tools/golden/networks/full.py exports them; the
-QDQ files of the same names for int8 are those of --int8-dir (qdq.py makes some).
+QDQ files of the same names for int8 are those of --int8-dir (`bench/engines.sh
+qdq.py` makes some). Ours cuts a batch into one part a thread, so one photo is the
+work of one thread.
 
 Every engine is a process of its own that loads the network and waits. A round
 gives each a turn of about --turn-ms, so that whatever else the machine does
@@ -244,7 +246,8 @@ def main():
     def numbers(text):
         return [int(n) for n in text.split(",")]
 
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bench_net")
     parser.add_argument("folder")
     parser.add_argument("--int8-dir")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Quantises ONNX files with ONNX Runtime's own quantiser, for bench/engines.py.
 
-  bench/qdq.py FOLDER OUT [--photos PHOTOS]
+  bench/engines.sh qdq.py FOLDER OUT [--photos PHOTOS]
 
 Each FOLDER/*.onnx becomes OUT/*.onnx: QuantizeLinear and DequantizeLinear
 nodes, activations in u8, weights in s8, a scale an output channel. The ranges
@@ -64,7 +64,8 @@ def quantize(source, target, photos):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
     parser.add_argument("out")
     parser.add_argument("--photos", help="a folder of photos to calibrate on")

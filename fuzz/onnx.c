@@ -1,6 +1,7 @@
 /* onnx.c: any bytes as a model file. What the reader lets through must become a
  * network on both sets of ops, in float32 and, if it is quantised, on bytes, or
- * be refused in order; small ones are run. Corpus: tests/golden. */
+ * be refused in order; small ones are run. Corpus: tests/golden, its op/
+ * and its bad/. */
 #include "model/model.h"
 #include "model/network.h"
 #include "model/summary.h"

@@ -12,8 +12,10 @@ static const char help[] =
     "sosie model info FILE [options]\n"
     "\n"
     "Says what an ONNX file holds and how it is run: inputs and outputs, ops, "
-    "the\nwork that one photo is, memory, which ops were folded into others, "
-    "and the\nprecision that is the fastest on this machine.\n"
+    "the\nwork that one photo is, memory, how many nodes of each op there are "
+    "and "
+    "in how\nmany steps they run, what was fused into convolutions, and the "
+    "precision that is\nthe fastest on this machine.\n"
     "\n"
     "  --precision P   f32, bf16, int8 or auto, the fastest (default auto)\n"
     "  --cpu LIMIT     use no newer instructions than c, avx2 or avx512; c is\n"
@@ -196,6 +198,41 @@ static void print_kinds(const struct info *info)
                info->kinds[i].n_steps);
 }
 
+/* What convolutions do beside their own, by kind. */
+static void count_fused(const struct info *info, size_t counts[SOSIE_N_OPS])
+{
+    const struct sosie_graph *graph = sosie_net_graph(info->net);
+    memset(counts, 0, SOSIE_N_OPS * sizeof(*counts));
+    for (size_t i = 0; i < graph->n_nodes; i++)
+        for (size_t p = 0; p < graph->nodes[i].n_posts; p++)
+            counts[graph->nodes[i].posts[p].op]++;
+}
+
+static void print_fused(const struct info *info)
+{
+    size_t counts[SOSIE_N_OPS], n = 0;
+    count_fused(info, counts);
+    for (size_t op = 0; op < SOSIE_N_OPS; op++)
+        if (counts[op])
+            printf("%s%zu %s",
+                   n++ ? ", " : "fused into convolutions: ", counts[op],
+                   sosie_op_name((enum sosie_op)op));
+    if (n)
+        putchar('\n');
+}
+
+static json_t *fused_json(const struct info *info)
+{
+    size_t counts[SOSIE_N_OPS];
+    json_t *object = json_object();
+    count_fused(info, counts);
+    for (size_t op = 0; op < SOSIE_N_OPS; op++)
+        if (counts[op])
+            json_object_set_new(object, sosie_op_name((enum sosie_op)op),
+                                json_integer((json_int_t)counts[op]));
+    return object;
+}
+
 static void print_profile(const struct info *info)
 {
     const struct profile *p = &info->profile;
@@ -243,6 +280,7 @@ static void print_text(const struct info *info)
     printf("nodes      %zu in the file, run in %zu steps\n", s->n_nodes,
            info->n_steps);
     print_kinds(info);
+    print_fused(info);
     if (info->profile.n_passes)
         print_profile(info);
 }
@@ -295,14 +333,15 @@ static json_t *info_json(const struct info *info)
             json_pack("{s:I,s:I}", "nodes", (json_int_t)info->kinds[i].n_nodes,
                       "steps", (json_int_t)info->kinds[i].n_steps));
     all = json_pack(
-        "{s:o,s:o,s:I,s:I,s:I,s:s,s:b,s:I,s:I,s:I,s:I,s:o}", "inputs", inputs,
-        "outputs", outputs, "opset", (json_int_t)s->opset, "parameters",
+        "{s:o,s:o,s:I,s:I,s:I,s:s,s:b,s:I,s:I,s:I,s:I,s:o,s:o}", "inputs",
+        inputs, "outputs", outputs, "opset", (json_int_t)s->opset, "parameters",
         (json_int_t)s->n_parameters, "macs", (json_int_t)s->macs, "precision",
         sosie_precision_name(info->network.options.precision), "auto",
         info->automatic, "weights_bytes",
         (json_int_t)sosie_net_parameters_size(info->net), "arena_bytes",
         (json_int_t)sosie_net_arena_size(info->net), "nodes",
-        (json_int_t)s->n_nodes, "steps", (json_int_t)info->n_steps, "ops", ops);
+        (json_int_t)s->n_nodes, "steps", (json_int_t)info->n_steps, "ops", ops,
+        "fused", fused_json(info));
     if (all && info->profile.n_passes)
         json_object_set_new(all, "profile", profile_json(info));
     return all;

@@ -107,6 +107,7 @@ static enum sosie_status lock_for_writing(struct sosie_engine *engine,
 
 /* ---- the model ----------------------------------------------------------- */
 
+/* From one file: a catalog keeps a copy of it, and of no other. */
 static enum sosie_status open_model_file(const char *path,
                                          struct sosie_model_use use,
                                          struct sosie_model **out,
@@ -114,13 +115,21 @@ static enum sosie_status open_model_file(const char *path,
                                          struct sosie_error *err)
 {
     struct sosie_model_options options = sosie_model_options_defaults();
+    unsigned char *bytes = NULL;
+    size_t size;
     enum sosie_status st;
     options.backend = use.plain ? SOSIE_BACKEND_PLAIN : SOSIE_BACKEND_ONEDNN;
     options.precision = use.precision;
     options.max_batch = SOSIE_EMBED_BATCH;
-    st = sosie_model_open(path, &options, out, err);
+    st = sosie_file_read(path, MODEL_MAX_BYTES, &bytes, &size, err);
     if (st)
         return st;
+    st = sosie_model_open_bytes(bytes, size, &options, out, err);
+    free(bytes);
+    if (st) {
+        sosie_error_prefix(err, "%s", path);
+        return st;
+    }
     if (sosie_model_info(*out)->dim > SOSIE_ASPECT_DIM_MAX) {
         st =
             sosie_fail(err, SOSIE_REFUSED,

@@ -421,10 +421,8 @@ static enum sosie_status hold(struct contest *contest, size_t n_photos,
                               struct sosie_error *err)
 {
     struct task *task = contest->task;
-    struct sosie_quantizer_options options = {
-        .n_threads = (unsigned)task->options->n_workers,
-        .progress = tell_quantizer,
-        .context = contest};
+    struct sosie_quantizer_options options = {.progress = tell_quantizer,
+                                              .context = contest};
     enum sosie_status st =
         embed(task->before, contest->rgb, contest->n, contest->before, err);
     contest->phase = "finding ranges";

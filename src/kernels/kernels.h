@@ -1,10 +1,11 @@
 /* kernels.h: the numeric inner loops, chosen once for the machine at hand.
  *
- * Every kernel is written in plain C (plain.c), which is its specification,
- * and again for newer instructions (avx2.c, avx512vnni.c). A table holds one
- * function of each kind; the typedefs below are the contracts that every path
- * keeps. Integer kernels agree with plain C exactly, float kernels within the
- * stated bound, where u = 2^-24 is the rounding error of a float.
+ * Every kernel is written in plain C (plain.c, qplain.c), which is its
+ * specification, and again for newer instructions (avx2.c, avx512vnni.c, q*.c).
+ * A table holds one function of each kind; the typedefs below are the contracts
+ * that every path keeps. Integer kernels agree with plain C exactly, float
+ * kernels within the stated bound, where u = 2^-24 is the rounding error of a
+ * float.
  *
  * Threads: any number at once. */
 #ifndef SOSIE_KERNELS_KERNELS_H

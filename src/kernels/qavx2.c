@@ -7,10 +7,10 @@
  *
  *   x0 w0 + x1 w1 = (x0 + w1) (x1 + w0) - x0 x1 - w0 w1
  *
- * since of this machine's units that add there are twice as many as of those
- * that multiply. The sum of all x0 x1 of a pixel is the same for all channels,
- * that of all w0 w1 of a channel the same for all pixels. What leaves int32 on
- * the way comes back into it.
+ * since CPUs with AVX2 have more units that add than that multiply. The sum of
+ * all x0 x1 of a pixel is the same for all channels, that of all w0 w1 of a
+ * channel the same for all pixels. What leaves int32 on the way comes back into
+ * it.
  *
  * A convolution is worked on in tiles of up to 4 pixels x 16 channels: 8
  * accumulators. A pixel's bytes are widened once for 256 channels, weights as

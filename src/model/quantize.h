@@ -12,7 +12,7 @@
  * channel of the result, biases in int32. What gains nothing from 8 bits (soft
  * maxima, layer norms, what makes the embedding) stays in float32.
  *
- * Threads: a quantizer is unshared; it uses as many as its options say. */
+ * Threads: a quantizer is unshared, and stays on the calling thread. */
 #ifndef SOSIE_MODEL_QUANTIZE_H
 #define SOSIE_MODEL_QUANTIZE_H
 
@@ -36,7 +36,6 @@ const char *sosie_range_method_name(enum sosie_range_method method);
 struct sosie_quantizer;
 
 struct sosie_quantizer_options {
-    unsigned n_threads;
     /* Called during each pass, n_done of n photos through; false ends it with
      * CANCELLED. May be NULL. */
     bool (*progress)(void *context, size_t n_done, size_t n);

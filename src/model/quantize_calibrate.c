@@ -140,13 +140,10 @@ struct calibration {
 
 static enum sosie_status start(struct calibration *c, struct sosie_graph *graph,
                                const struct sosie_input *input,
-                               const struct sosie_quantizer_options *options,
                                struct sosie_error *err)
 {
     const struct sosie_net_options net_options = {
-        .ops = &sosie_ops_onednn,
-        .precision = SOSIE_PRECISION_F32,
-        .n_threads = options->n_threads};
+        .ops = &sosie_ops_onednn, .precision = SOSIE_PRECISION_F32};
     const struct sosie_shape *shape = &graph->values[graph->inputs[0]].shape;
     size_t strides[SOSIE_MAX_RANK], n = sosie_shape_count(shape);
     enum sosie_status st;
@@ -202,8 +199,7 @@ sosie_qstats_collect(const struct sosie_qplan *plan, struct sosie_graph *graph,
                      struct sosie_qstats *stats, struct sosie_error *err)
 {
     struct calibration calibration = {.plan = plan};
-    enum sosie_status st =
-        start(&calibration, graph, photos->input, options, err);
+    enum sosie_status st = start(&calibration, graph, photos->input, err);
     for (size_t i = 0; i < photos->n && !st; i++) {
         if (options->progress &&
             !options->progress(options->context, i, photos->n)) {

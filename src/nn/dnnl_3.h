@@ -129,8 +129,8 @@ static inline dnnl_status_t sosie_md_as(struct sosie_mds *mds, sosie_md md,
     return sosie_md_typed(mds, rank, dims, type, strides, out);
 }
 
-/* Floats of sizes (1, C, 1, 1) whose channels stand as those of `like`, in the
- * blocks that convolutions without AVX-512 choose; false if `like` has none. */
+/* Floats of sizes (1, C, 1, 1) whose channels stand in blocks of 8 or 16, as
+ * those of `like`; false if it has none. */
 static inline bool sosie_md_channels_like(struct sosie_mds *mds, sosie_md like,
                                           const dnnl_dims_t dims, sosie_md *out)
 {

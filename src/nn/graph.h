@@ -351,10 +351,10 @@ float sosie_binary_apply(enum sosie_op op, float a, float b);
 
 /* Makes the graph smaller without changing what its outputs are. What it leaves
  * is still a network of ONNX's ops (and Swish): nodes that no output needs and
- * Identity are dropped; what depends on constants alone is computed; batch
- * normalisation, scales and shifts are folded into the weights of convolutions
- * and Gemm; HardSwish, Swish, Gelu and LayerNormalization are recognised in the
- * ops that they were spelled with. */
+ * Identity are dropped; HardSwish, Swish, Gelu and LayerNormalization are
+ * recognised in the ops that they were spelled with; zeros padded around a
+ * convolution's input become its own; batch normalisation, scales and shifts
+ * are folded into the weights of convolutions and Gemm. */
 SOSIE_MUST_CHECK enum sosie_status
 sosie_graph_simplify(struct sosie_graph *graph, struct sosie_error *err);
 

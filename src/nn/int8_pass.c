@@ -160,8 +160,7 @@ static enum sosie_status set_quant(struct pass *pass, sosie_value_id id,
     return SOSIE_OK;
 }
 
-/* Input k of `node` stands behind `dq`: read the bytes. A tensor that is read
- * with two meanings keeps its first one; REFUSED then. */
+/* Whether both have one meaning; of one scale each. */
 static bool same_quant(const struct sosie_quant *a, const struct sosie_quant *b)
 {
     return !memcmp(a->scales, b->scales, sizeof(float)) &&
@@ -180,6 +179,8 @@ static bool may_read_bytes(const struct pass *pass, const struct sosie_node *dq)
     return may_have_meaning(pass, dq->inputs[0], &dq->quantize.quant);
 }
 
+/* Input k of `node` stands behind a DequantizeLinear that may_read_bytes: it
+ * reads the bytes instead. */
 static enum sosie_status read_bytes(struct pass *pass, struct sosie_node *node,
                                     size_t k, struct sosie_error *err)
 {

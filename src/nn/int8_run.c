@@ -59,23 +59,13 @@ static size_t offset_of(const struct sosie_qlayout *layout, size_t y, size_t x)
     return (layout->top + y) * layout->row + (layout->left + x) * layout->pixel;
 }
 
-/* ---- threads ------------------------------------------------------------- */
+/* ---- a step at work ------------------------------------------------------ */
 
-/* A step at work, and which part of it a thread does. */
 struct work {
     const struct sosie_qcode *code;
     const struct sosie_net_run *run;
     const struct sosie_step *step;
-    size_t part, n_parts;
 };
-
-/* The part of 0..n-1 that this thread does: from *first to before *last. */
-static void share(const struct work *work, size_t n, size_t *first,
-                  size_t *last)
-{
-    *first = n * work->part / work->n_parts;
-    *last = n * (work->part + 1) / work->n_parts;
-}
 
 static void *arg(const struct work *work, size_t k)
 {
@@ -87,14 +77,12 @@ static void *result(const struct work *work)
     return arg(work, work->step->n_args - 1);
 }
 
-/* Of the result, once. */
+/* Of the result. */
 static void fill_margins(const struct work *work, uint8_t *bytes)
 {
     const struct sosie_qlayout *layout = &work->code->out;
     size_t left = layout->left * layout->pixel;
     size_t right = layout->right * layout->pixel;
-    if (work->part)
-        return;
     memset(bytes, layout->zero, layout->top * layout->row);
     memset(bytes + (layout->top + layout->height) * layout->row, layout->zero,
            layout->bottom * layout->row);
@@ -176,10 +164,9 @@ static void run_conv(const struct work *work)
     const struct sosie_qcode *code = work->code;
     bool has_residual = work->step->args[2] != SOSIE_NO_BUFFER;
     struct sosie_qconv conv = code->conv;
-    size_t width = code->out.width, pixel, last;
+    size_t width = code->out.width, pixel = 0, last = code->out.height * width;
     struct chunk chunk;
 
-    share(work, code->out.height * width, &pixel, &last);
     chunk.n = 0;
     conv.weights = arg(work, 1);
     while (pixel < last) {
@@ -200,7 +187,6 @@ static void run_conv(const struct work *work)
 static void run_depthwise(const struct work *work)
 {
     const struct sosie_qcode *code = work->code;
-    size_t first, last;
     const uint8_t *x = arg(work, 0), *rows[SOSIE_QDEPTHWISE_MAX];
     uint8_t *out = result(work);
     struct sosie_qdepthwise conv = code->depthwise;
@@ -208,8 +194,7 @@ static void run_depthwise(const struct work *work)
     const struct sosie_qlayout *in = &code->in[0];
 
     conv.weights = arg(work, 1);
-    share(work, code->out.height, &first, &last);
-    for (size_t y = first; y < last; y++) {
+    for (size_t y = 0; y < code->out.height; y++) {
         for (size_t k = 0; k < conv.kernel_h; k++)
             rows[k] = x +
                       (in->top + y * w->strides[0] + k * w->dilations[0] -
@@ -241,11 +226,9 @@ static void map(const uint8_t table[256], const uint8_t *in, uint8_t *out,
 static void run_map(const struct work *work)
 {
     const struct sosie_qcode *code = work->code;
-    size_t first, last;
     const uint8_t *x = arg(work, 0);
     uint8_t *out = result(work);
-    share(work, code->out.height, &first, &last);
-    for (size_t y = first; y < last; y++)
+    for (size_t y = 0; y < code->out.height; y++)
         map(code->tables[0], x + offset_of(&code->in[0], y, 0),
             out + offset_of(&code->out, y, 0), row_bytes(&code->out));
     fill_margins(work, out);
@@ -254,11 +237,9 @@ static void run_map(const struct work *work)
 static void run_binary(const struct work *work)
 {
     const struct sosie_qcode *code = work->code;
-    size_t first, last;
     const uint8_t *a = arg(work, 0), *b = arg(work, 1);
     uint8_t *out = result(work);
-    share(work, code->out.height, &first, &last);
-    for (size_t y = first; y < last; y++) {
+    for (size_t y = 0; y < code->out.height; y++) {
         const uint8_t *from_a = a + offset_of(&code->in[0], y, 0);
         const uint8_t *from_b = b + offset_of(&code->in[1], y, 0);
         uint8_t *to = out + offset_of(&code->out, y, 0);
@@ -439,11 +420,9 @@ static void quantise_row(const struct sosie_qcode *code, const float *from,
 static void run_quantise(const struct work *work)
 {
     const struct sosie_qcode *code = work->code;
-    size_t first, last;
     const float *x = arg(work, 0);
     uint8_t *out = result(work);
-    share(work, code->out.height, &first, &last);
-    for (size_t y = first; y < last; y++)
+    for (size_t y = 0; y < code->out.height; y++)
         quantise_row(code, x + y * code->floats.row,
                      out + offset_of(&code->out, y, 0));
     fill_margins(work, out);
@@ -456,10 +435,8 @@ static void run_round(const struct work *work)
     const float *x = arg(work, 0);
     float *out = result(work);
     uint8_t bytes[AT_ONCE];
-    size_t first, last;
-    share(work, code->n, &first, &last);
-    for (size_t i = first; i < last; i += AT_ONCE) {
-        size_t n = last - i < AT_ONCE ? last - i : AT_ONCE;
+    for (size_t i = 0; i < code->n; i += AT_ONCE) {
+        size_t n = code->n - i < AT_ONCE ? code->n - i : AT_ONCE;
         sosie_kernels()->qquantise(x + i, code->gain, code->shift, bytes, n);
         sosie_kernels()->qdequantise(bytes, code->back_zero, code->back_scale,
                                      out + i, n);
@@ -492,20 +469,19 @@ static void run_dequantise(const struct work *work)
 static const struct {
     const char *name;
     void (*run)(const struct work *work);
-    bool has_parts; /* threads may share it */
 } kinds[] = {
-    [SOSIE_Q_CONV] = {"int8:conv", run_conv, true},
-    [SOSIE_Q_DEPTHWISE] = {"int8:depthwise", run_depthwise, true},
-    [SOSIE_Q_MAP] = {"int8:table", run_map, true},
-    [SOSIE_Q_ADD] = {"int8:add", run_binary, true},
-    [SOSIE_Q_MUL] = {"int8:mul", run_binary, true},
-    [SOSIE_Q_SCALE] = {"int8:scale", run_scale, false},
-    [SOSIE_Q_MEAN] = {"int8:mean", run_mean, false},
-    [SOSIE_Q_MAX_POOL] = {"int8:max", run_max_pool, false},
-    [SOSIE_Q_CONCAT] = {"int8:concat", run_concat, false},
-    [SOSIE_Q_QUANTISE] = {"int8:quantise", run_quantise, true},
-    [SOSIE_Q_ROUND] = {"int8:round", run_round, true},
-    [SOSIE_Q_DEQUANTISE] = {"int8:dequantise", run_dequantise, false},
+    [SOSIE_Q_CONV] = {"int8:conv", run_conv},
+    [SOSIE_Q_DEPTHWISE] = {"int8:depthwise", run_depthwise},
+    [SOSIE_Q_MAP] = {"int8:table", run_map},
+    [SOSIE_Q_ADD] = {"int8:add", run_binary},
+    [SOSIE_Q_MUL] = {"int8:mul", run_binary},
+    [SOSIE_Q_SCALE] = {"int8:scale", run_scale},
+    [SOSIE_Q_MEAN] = {"int8:mean", run_mean},
+    [SOSIE_Q_MAX_POOL] = {"int8:max", run_max_pool},
+    [SOSIE_Q_CONCAT] = {"int8:concat", run_concat},
+    [SOSIE_Q_QUANTISE] = {"int8:quantise", run_quantise},
+    [SOSIE_Q_ROUND] = {"int8:round", run_round},
+    [SOSIE_Q_DEQUANTISE] = {"int8:dequantise", run_dequantise},
 };
 
 const char *sosie_qkind_name(enum sosie_qkind kind)
@@ -513,28 +489,10 @@ const char *sosie_qkind_name(enum sosie_qkind kind)
     return kinds[kind].name;
 }
 
-/* GNU OpenMP's own entry, which works whatever the compiler knows of OpenMP; it
- * is what oneDNN's threads come from, so that there is one team, not two. */
-void GOMP_parallel(void (*run)(void *), void *data, unsigned n, unsigned flags);
-int omp_get_thread_num(void);
-int omp_get_num_threads(void);
-
-static void run_part(void *data)
-{
-    struct work work = *(const struct work *)data;
-    work.part = (size_t)omp_get_thread_num();
-    work.n_parts = (size_t)omp_get_num_threads();
-    kinds[work.code->kind].run(&work);
-}
-
 void sosie_int8_run(const struct sosie_net_run *run,
                     const struct sosie_step *step)
 {
     const struct sosie_qcode *code = step->code;
-    unsigned n_threads = (unsigned)run->net->options.n_threads;
-    struct work work = {code, run, step, 0, 1};
-    if (n_threads > 1 && kinds[code->kind].has_parts)
-        GOMP_parallel(run_part, &work, n_threads, 0);
-    else
-        kinds[code->kind].run(&work);
+    const struct work work = {code, run, step};
+    kinds[code->kind].run(&work);
 }

@@ -29,10 +29,8 @@ extern const struct sosie_ops sosie_ops_onednn;
 struct sosie_net_options {
     const struct sosie_ops *ops;
     enum sosie_precision precision; /* not AUTO */
-    unsigned n_threads; /* that share each step of a pass; 0: 1. Sosie itself
-                           runs more passes at once instead */
-    bool may_emulate;   /* BF16 also where the CPU has no bfloat16: very slow,
-                           for tests */
+    bool may_emulate; /* BF16 also where the CPU has no bfloat16: very slow,
+                         for tests */
 };
 
 /* oneDNN, too, uses no instructions newer than AVX2. Before the first net, for

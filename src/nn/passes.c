@@ -431,7 +431,8 @@ static bool fold_activation(const struct sosie_graph *graph,
 
 static bool is_view(const struct sosie_node *node)
 {
-    return node->op == SOSIE_OP_FLATTEN || node->op == SOSIE_OP_RESHAPE;
+    return node->op == SOSIE_OP_FLATTEN || node->op == SOSIE_OP_RESHAPE ||
+           node->op == SOSIE_OP_TRANSPOSE;
 }
 
 /* The sum is written over the residual (oneDNN's sum post-op), so this must be

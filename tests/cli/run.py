@@ -88,7 +88,8 @@ def cosine(a, b):
 
 def a_network_says_what_it_is():
     with shop(0) as s:
-        says(s.run("model", "info", MODEL), "Nx3x24x24", "11,580", "which auto takes here")
+        says(s.run("model", "info", MODEL), "Nx3x24x24", "11,580", "which auto takes here",
+             "fused into convolutions: 3 Relu")
         says(s.run("model", "info", MODEL, "--precision", "f32", "--profile"), "GMAC/s", "Gemm")
         report = json.loads(s.run("model", "info", MODEL, "--json").stdout)
         assert report["parameters"] == 11580 and report["auto"] and report["arena_bytes"] > 0

@@ -183,6 +183,77 @@ static void convolutions_of_any_size_agree(void **state)
     free(weights);
 }
 
+/* r = Conv(x), t = a look at r, s = Conv(r) + r: the sum may be written over r
+ * only if t needs it no more. */
+static void look_graph(struct sosie_graph *graph, const float *weights,
+                       enum sosie_op look)
+{
+    struct sosie_value x = {.name = "x", .shape = {4, {1, 16, 6, 6}}};
+    struct sosie_value w = {
+        .name = "w", .shape = {4, {16, 16, 1, 1}}, .data = weights};
+    struct sosie_node conv = {
+        .name = "c",
+        .op = SOSIE_OP_CONV,
+        .n_inputs = 2,
+        .conv = {1, {.strides = {1, 1}, .dilations = {1, 1}}}};
+    struct sosie_node view = {.name = "t", .op = look, .n_inputs = 1};
+    struct sosie_node sum = {.name = "s", .op = SOSIE_OP_ADD, .n_inputs = 2};
+    struct sosie_error err;
+    sosie_value_id r, t;
+    if (look == SOSIE_OP_TRANSPOSE)
+        memcpy(view.permutation, (const size_t[]){0, 2, 3, 1},
+               4 * sizeof(size_t));
+    else
+        view.axis = 1;
+    check_ok(sosie_graph_add_value(graph, &x, &conv.inputs[0], &err), &err);
+    check_ok(sosie_graph_add_value(graph, &w, &conv.inputs[1], &err), &err);
+    graph->inputs[graph->n_inputs++] = conv.inputs[0];
+    check_ok(sosie_graph_add_node(graph, &conv, "r", &r, &err), &err);
+    view.inputs[0] = conv.inputs[0] = sum.inputs[1] = r;
+    check_ok(sosie_graph_add_node(graph, &view, "t", &t, &err), &err);
+    check_ok(sosie_graph_add_node(graph, &conv, "c2", &sum.inputs[0], &err),
+             &err);
+    graph->outputs[graph->n_outputs++] = t;
+    check_ok(sosie_graph_add_node(graph, &sum, "s",
+                                  &graph->outputs[graph->n_outputs++], &err),
+             &err);
+}
+
+static void a_sum_is_not_written_over_what_is_looked_at(void **state)
+{
+    static const enum sosie_op looks[] = {SOSIE_OP_TRANSPOSE, SOSIE_OP_FLATTEN};
+    float weights[256];
+    (void)state;
+    for (size_t i = 0; i < 256; i++)
+        weights[i] = (float)(i % 7) / 8.0F - 0.3F;
+    for (size_t i = 0; i < 2; i++) {
+        struct sosie_net *nets[2];
+        struct sosie_net_run *runs[2];
+        struct sosie_error err;
+        for (size_t b = 0; b < 2; b++) {
+            struct sosie_graph graph = {0};
+            look_graph(&graph, weights, looks[i]);
+            check_ok(sosie_net_create(
+                         &graph,
+                         &(struct sosie_net_options){.ops = backends[b].ops},
+                         &nets[b], &err),
+                     &err);
+            check_ok(sosie_net_run_create(nets[b], &runs[b], &err), &err);
+            fill_input(nets[b], runs[b]);
+            check_ok(sosie_net_run_forward(runs[b], 3, &err), &err);
+        }
+        for (size_t k = 0; k < 2; k++)
+            check_close(k ? "the sum" : "the look",
+                        sosie_net_run_output(runs[1], k),
+                        sosie_net_run_output(runs[0], k),
+                        output_size(nets[0], k), 1e-5);
+        for (size_t b = 0; b < 2; b++) {
+            sosie_net_run_destroy(runs[b]);
+            sosie_net_destroy(nets[b]);
+        }
+    }
+}
+
 /* ---- passes -------------------------------------------------------------- */
 
 static void what_can_be_folded_is_folded_and_nothing_else(void **state)
@@ -310,6 +381,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_op_gives_what_onnx_runtime_gives),
         cmocka_unit_test(convolutions_of_any_size_agree),
+        cmocka_unit_test(a_sum_is_not_written_over_what_is_looked_at),
         cmocka_unit_test(what_can_be_folded_is_folded_and_nothing_else),
         cmocka_unit_test(an_output_can_be_had_alone),
         cmocka_unit_test(buffers_in_use_together_never_overlap),

@@ -9,7 +9,13 @@
 
 #include <float.h>
 
-enum { MAX_LEVELS = 3, MAX_PIXELS = 13, SLACK = 28, MARK = 0x5a };
+enum {
+    MAX_LEVELS = 3,
+    MAX_PIXELS = 13,
+    SLACK = 28,
+    DEPTHWISE_SLACK = 15,
+    MARK = 0x5a
+};
 
 /* The tables this machine can run, plain C left out. */
 struct paths {
@@ -261,7 +267,8 @@ static void check_depthwise(struct paths *p, struct depthwise_case c)
         .finish = make_finish(p, c.act ? ACT : PLAIN, c.channels,
                               c.kernel_h * c.kernel_w, &act)};
     for (size_t y = 0; y < c.kernel_h; y++)
-        rows[y] = bytes(p, (in_width - 1) * pixel + c.channels + SLACK);
+        rows[y] =
+            bytes(p, (in_width - 1) * pixel + c.channels + DEPTHWISE_SLACK);
     sosie_qdepthwise_pack(w, c.channels, c.kernel_h, c.kernel_w, packed);
     memset(expected, MARK, out_size);
     p->c.qdepthwise(&conv, rows, expected, pixel, c.width);
