@@ -236,24 +236,25 @@ void sosie_qconv_pack_avx2(const int8_t *weights, size_t n_taps, size_t n_quads,
                            size_t n_in, size_t n_out, bool is_transposed,
                            int8_t *packed)
 {
-    size_t padded = in_blocks(n_out), n_steps = n_taps * n_quads;
-    int8_t *quads = packed + padded * sizeof(int32_t);
-    for (size_t c = 0; c < padded; c++) {
-        int8_t *to = quads + 4 * n_steps * (c - c % 8) + 2 * (c % 8);
-        int32_t sum = 0;
+    size_t padded = in_blocks(n_out);
+    int8_t *to = packed + padded * sizeof(int32_t);
+    for (size_t first_channel = 0; first_channel < padded; first_channel += 8) {
+        int32_t sums[8] = {0};
         for (size_t t = 0; t < n_taps; t++)
-            for (size_t q = 0; q < n_quads; q++, to += 32) {
-                int8_t w[4];
-                for (size_t i = 0; i < 4; i++)
-                    w[i] = sosie_qconv_weight(weights, n_taps, n_in, n_out,
-                                              is_transposed, c, t, 4 * q + i);
-                to[0] = w[0];
-                to[1] = w[2];
-                to[16] = w[1];
-                to[17] = w[3];
-                sum += w[0] * w[1] + w[2] * w[3];
-            }
-        memcpy(packed + c * sizeof(sum), &sum, sizeof(sum));
+            for (size_t q = 0; q < n_quads; q++, to += 32)
+                for (size_t c = 0; c < 8; c++) {
+                    int8_t w[4];
+                    for (size_t i = 0; i < 4; i++)
+                        w[i] = sosie_qconv_weight(
+                            weights, n_taps, n_in, n_out, is_transposed,
+                            first_channel + c, t, 4 * q + i);
+                    to[2 * c] = w[0];
+                    to[2 * c + 1] = w[2];
+                    to[2 * c + 16] = w[1];
+                    to[2 * c + 17] = w[3];
+                    sums[c] += w[0] * w[1] + w[2] * w[3];
+                }
+        memcpy(packed + first_channel * sizeof(int32_t), sums, sizeof(sums));
     }
 }
 

@@ -53,11 +53,11 @@ static void merge_rows(const struct packing *p, const int8_t *from, int8_t *to)
 {
     size_t taps = packed_taps(p), bytes = p->row * p->pixel;
     memset(to, 0, p->n_out * bytes * taps);
-    for (size_t o = 0; o < p->n_out; o++)
+    for (size_t o = 0; o < p->n_out; o++, to += bytes * taps)
         for (size_t c = 0; c < p->n_in; c++)
-            for (size_t t = 0; t < p->n_taps; t++)
-                to[(o * bytes + t % p->row * p->pixel + c) * taps +
-                   t / p->row] = *from++;
+            for (size_t t = 0; t < taps; t++)
+                for (size_t i = 0; i < p->row; i++)
+                    to[(i * p->pixel + c) * taps + t] = *from++;
 }
 
 static enum sosie_status fill_weights(const void *how, const void *data,
@@ -103,7 +103,8 @@ struct conv {
     const float *bias; /* or NULL */
     struct sosie_int8_meaning x, y, residual;
     bool to_float, is_depthwise;
-    size_t n_out; /* of all groups */
+    size_t n_out;                /* of all groups */
+    const int32_t *sums, *sizes; /* of each channel's weights, and of |them| */
     struct packing packing;
     struct sosie_qcode code;
 };
@@ -161,21 +162,36 @@ static void read_sizes(struct conv *conv, size_t channels, size_t width)
 
 /* ---- scales, and what is done to sums ------------------------------------ */
 
-/* The sum of a channel's weights and that of their sizes. */
-static void sum_weights(const struct conv *conv, size_t c, int64_t *sum,
-                        int64_t *most)
+/* The sum of each channel's weights and that of their sizes, in the order in
+ * which they stand; 2^16 weights of 2^7 fit. */
+static enum sosie_status sum_weights(struct sosie_int8 *int8, struct conv *conv,
+                                     struct sosie_error *err)
 {
     const struct packing *p = &conv->packing;
-    size_t n = p->n_in * p->n_taps, step = p->is_transposed ? conv->n_out : 1;
     const int8_t *w = conv->w->data;
-    int32_t plus = 0, minus = 0; /* 2^21 weights of 2^7 fit */
-    w += p->is_transposed ? c : c * n;
-    for (size_t k = 0; k < n; k++) {
-        plus += w[k * step] > 0 ? w[k * step] : 0;
-        minus += w[k * step] < 0 ? w[k * step] : 0;
+    size_t n = p->n_in * p->n_taps;
+    int32_t *sums =
+        sosie_arena_alloc(int8->arena, 2 * conv->n_out, sizeof(*sums));
+    int32_t *sizes = sums + conv->n_out;
+    if (!sums)
+        return sosie_int8_no_memory(err);
+    memset(sums, 0, 2 * conv->n_out * sizeof(*sums));
+    if (p->is_transposed) {
+        for (size_t k = 0; k < n; k++, w += conv->n_out)
+            for (size_t c = 0; c < conv->n_out; c++) {
+                sums[c] += w[c];
+                sizes[c] += w[c] < 0 ? -w[c] : w[c];
+            }
+    } else {
+        for (size_t c = 0; c < conv->n_out; c++, w += n)
+            for (size_t k = 0; k < n; k++) {
+                sums[c] += w[k];
+                sizes[c] += w[k] < 0 ? -w[k] : w[k];
+            }
     }
-    *sum = plus + minus;
-    *most = plus - minus;
+    conv->sums = sums;
+    conv->sizes = sizes;
+    return SOSIE_OK;
 }
 
 /* Scales and shifts of every channel: from a sum of products of bytes to the
@@ -195,9 +211,7 @@ static enum sosie_status set_scales(struct sosie_int8 *int8, struct conv *conv,
         double scale = (double)conv->x.scale *
                        (double)quant->scales[quant->n == 1 ? 0 : c];
         double b = conv->bias ? (double)conv->bias[c] : 0.0;
-        int64_t sum, most;
-        sum_weights(conv, c, &sum, &most);
-        b -= scale * (double)sum * (double)conv->x.zero;
+        b -= scale * (double)conv->sums[c] * (double)conv->x.zero;
         for (size_t i = 0; i < conv->packing.abreast; i++) {
             size_t slot = c + i * conv->n_out;
             if (conv->is_depthwise)
@@ -205,7 +219,7 @@ static enum sosie_status set_scales(struct sosie_int8 *int8, struct conv *conv,
             scales[slot] = (float)(scale / (double)unit);
             shifts[slot] = (float)(b / (double)unit + (double)shift);
         }
-        if (!(scale / (double)unit * 255.0 * (double)most +
+        if (!(scale / (double)unit * 255.0 * (double)conv->sizes[c] +
                   fabs(b / (double)unit) <
               MOST))
             return sosie_fail(err, SOSIE_REFUSED,
@@ -240,9 +254,7 @@ static double most_of(const struct conv *conv)
     for (size_t c = 0; c < conv->n_out; c++) {
         double scale = (double)conv->x.scale *
                        (double)quant->scales[quant->n == 1 ? 0 : c];
-        int64_t sum, sizes;
-        sum_weights(conv, c, &sum, &sizes);
-        most = fmax(most, 255.0 * scale * (double)sizes +
+        most = fmax(most, 255.0 * scale * (double)conv->sizes[c] +
                               fabs(conv->bias ? (double)conv->bias[c] : 0.0));
     }
     return most;
@@ -393,6 +405,7 @@ enum sosie_status sosie_int8_lower_conv(struct sosie_int8 *int8,
         (node->n_inputs > SOSIE_CONV_RESIDUAL &&
          (st = sosie_int8_bytes_with(int8, node->inputs[SOSIE_CONV_RESIDUAL],
                                      none, &residual, err))) ||
+        (st = sum_weights(int8, &conv, err)) ||
         (st = set_finish(int8, &conv, err)) ||
         (st = set_taps(int8, &conv, &x.layout, err)) ||
         (st = add_weights(int8, &conv, &args[1], err)))
