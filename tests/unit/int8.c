@@ -91,10 +91,11 @@ static struct sosie_quant quant(struct builder *b, size_t n, float scale,
 static sosie_value_id qdq(struct builder *b, sosie_value_id x, float scale,
                           int32_t zero, enum sosie_dtype dtype)
 {
-    struct sosie_node node = {.op = SOSIE_OP_QUANTIZE,
-                              .n_inputs = 1,
-                              .inputs = {x},
-                              .quantize = {quant(b, 1, scale, zero), dtype}};
+    struct sosie_node node = {
+        .op = SOSIE_OP_QUANTIZE,
+        .n_inputs = 1,
+        .inputs = {x},
+        .quantize = {quant(b, 1, scale, zero), dtype, NULL}};
     node.inputs[0] = add(b, &node);
     node.op = SOSIE_OP_DEQUANTIZE;
     return add(b, &node);
@@ -109,8 +110,9 @@ static sosie_value_id weights(struct builder *b, struct sosie_shape shape,
     size_t channels = last ? shape.dims[shape.rank - 1] : shape.dims[0];
     int8_t *data = block(b, n);
     struct sosie_quant q = quant(b, channels, 0.0F, 0);
-    struct sosie_node node = {
-        .op = SOSIE_OP_DEQUANTIZE, .n_inputs = 1, .quantize = {q, SOSIE_I8}};
+    struct sosie_node node = {.op = SOSIE_OP_DEQUANTIZE,
+                              .n_inputs = 1,
+                              .quantize = {q, SOSIE_I8, NULL}};
     float *scales = (float *)(uintptr_t)q.scales;
     for (size_t i = 0; i < n; i++)
         data[i] = (int8_t)((int)sosie_random_below(&b->random, 255) - 127);

@@ -250,7 +250,8 @@ static unsigned char *pack(Onnx__ModelProto *model, bool has_input,
     type.tensor_type = &tensor;
     unused.name = (char *)(uintptr_t) "unused";
     unused.type = &type;
-    memcpy(all, before, graph->n_input * sizeof(*all));
+    if (graph->n_input)
+        memcpy(all, before, graph->n_input * sizeof(*all));
     all[graph->n_input] = &unused;
     graph->input = all;
     graph->n_input += !has_input;
@@ -284,7 +285,8 @@ static unsigned char *with_constants(struct node_case *c, bool few,
     unsigned char *bytes;
 
     assert_in_range(n_before, 0, 64);
-    memcpy(all, before, n_before * sizeof(*all));
+    if (n_before)
+        memcpy(all, before, n_before * sizeof(*all));
     for (size_t i = 0; i < c->n_inputs; i++) {
         is_run[i] = c->inputs[i]->data_type == ONNX_FLOAT &&
                     !is_empty(c->inputs[i]) && !(few && i);
