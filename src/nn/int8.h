@@ -65,6 +65,9 @@ struct sosie_qfloats {
 enum sosie_qkind {
     SOSIE_Q_CONV,      /* x, weights, residual or none -> out */
     SOSIE_Q_DEPTHWISE, /* x, weights -> out */
+    SOSIE_Q_SEPARABLE, /* x, weights, band, weights, residual or none -> out:
+                          DEPTHWISE, then a 1x1 CONV, a band of rows at a time,
+                          so that what is between stays in the cache */
     SOSIE_Q_MAP,       /* x -> out: a table */
     SOSIE_Q_ADD,       /* a, b -> out */
     SOSIE_Q_MUL,       /* a, b -> out */
@@ -87,7 +90,9 @@ struct sosie_qcode {
     size_t chunk;            /* pixels that CONV works on at once */
     struct sosie_qconv conv; /* the weights come with the arguments */
     struct sosie_qdepthwise depthwise;
-    size_t abreast;              /* pixels that DEPTHWISE takes for one */
+    size_t abreast;                   /* pixels that DEPTHWISE takes for one */
+    const struct sosie_qcode *before; /* of SEPARABLE: the DEPTHWISE */
+    size_t band;                      /* rows, of SEPARABLE */
     struct sosie_qsum sum;       /* of ADD; of MUL: gain_a, shift and zeros */
     int32_t zero_a, zero_b;      /* of MUL and SCALE */
     float gain, shift;           /* of SCALE, MEAN and the conversions */

@@ -363,14 +363,22 @@ enum sosie_status sosie_int8_start(struct sosie_net *net,
         sosie_arena_alloc(arena, graph->n_values, sizeof(*tensors));
     struct sosie_int8_margins *margins =
         sosie_arena_alloc(arena, graph->n_values, sizeof(*margins));
-    if (!int8 || !tensors || !margins)
+    uint32_t *n_uses =
+        sosie_arena_alloc(arena, graph->n_values, sizeof(*n_uses));
+    if (!int8 || !tensors || !margins || !n_uses)
         return sosie_int8_no_memory(err);
+    memset(n_uses, 0, graph->n_values * sizeof(*n_uses));
+    for (size_t k = 0; k < graph->n_outputs; k++)
+        n_uses[graph->outputs[k]]++;
     for (size_t v = 0; v < graph->n_values; v++) {
         tensors[v] = (struct sosie_int8_tensor){.root = SOSIE_NO_VALUE};
         margins[v] = (struct sosie_int8_margins){{0}};
     }
     for (size_t i = 0; i < graph->n_nodes; i++) {
         const struct sosie_node *node = &graph->nodes[i];
+        for (size_t k = 0; k < node->n_inputs; k++)
+            if (node->inputs[k] != SOSIE_NO_VALUE)
+                n_uses[node->inputs[k]]++;
         if (node->op != SOSIE_OP_CONV || !sosie_int8_node(graph, node))
             continue;
         for (size_t k = 0; k < 4; k++) {
@@ -379,7 +387,7 @@ enum sosie_status sosie_int8_start(struct sosie_net *net,
                 *most = node->conv.window.pads[k];
         }
     }
-    *int8 = (struct sosie_int8){net, arena, sides, tensors, margins, 0};
+    *int8 = (struct sosie_int8){net, arena, sides, tensors, margins, 0, n_uses};
     *out = int8;
     return SOSIE_OK;
 }

@@ -383,6 +383,57 @@ static enum sosie_status read_conv(struct sosie_int8 *int8, struct conv *conv,
     return SOSIE_OK;
 }
 
+/* The depthwise convolution that alone makes what a 1x1 one alone reads, if it
+ * is the step before; otherwise NULL. */
+static const struct sosie_step *depthwise_before(const struct sosie_int8 *int8,
+                                                 const struct conv *conv,
+                                                 uint32_t x)
+{
+    const struct sosie_net *net = int8->net;
+    const struct sosie_window *w = &conv->code.window;
+    const struct sosie_qlayout *in = &conv->code.in[0];
+    const struct sosie_step *step;
+    const struct sosie_qcode *code;
+    if (!net->n_steps || conv->is_depthwise || conv->code.group != 1 ||
+        conv->node->op != SOSIE_OP_CONV || w->kernel[0] * w->kernel[1] != 1 ||
+        w->strides[0] * w->strides[1] != 1 ||
+        in->top + in->left + in->bottom + in->right ||
+        w->pads[0] + w->pads[1] + w->pads[2] + w->pads[3] ||
+        int8->n_uses[conv->node->inputs[0]] != 1)
+        return NULL;
+    step = &net->steps[net->n_steps - 1];
+    code = step->code;
+    return step->run == sosie_int8_run && code->kind == SOSIE_Q_DEPTHWISE &&
+                   step->args[3] == x
+               ? step
+               : NULL;
+}
+
+/* Both in one step, which takes the place of the other. */
+static enum sosie_status add_separable(struct sosie_int8 *int8,
+                                       struct conv *conv,
+                                       const struct sosie_step *before,
+                                       const uint32_t args[4],
+                                       struct sosie_error *err)
+{
+    enum { BAND_BYTES = 64 << 10 };
+    const struct sosie_qlayout *between = &conv->code.in[0];
+    uint32_t all[6] = {before->args[0], before->args[1], args[0],
+                       args[1],         args[2],         args[3]};
+    size_t band = BAND_BYTES / between->row;
+    if (band < 1)
+        band = 1;
+    if (band > between->height)
+        band = between->height;
+    conv->code.kind = SOSIE_Q_SEPARABLE;
+    conv->code.before = before->code;
+    conv->code.band = band;
+    int8->net->buffers[args[0]].extent.size =
+        band * between->row + SOSIE_ALIGNMENT;
+    int8->net->n_steps--;
+    return sosie_int8_add_step(int8, int8->node, &conv->code, all, 6, err);
+}
+
 enum sosie_status sosie_int8_lower_conv(struct sosie_int8 *int8,
                                         const struct sosie_node *node,
                                         struct sosie_error *err)
@@ -392,6 +443,7 @@ enum sosie_status sosie_int8_lower_conv(struct sosie_int8 *int8,
                                 *out = &int8->tensors[node->output];
     struct sosie_qlayout in, result_layout;
     static const size_t none[4];
+    const struct sosie_step *before;
     uint32_t args[4], result;
     enum sosie_status st = read_conv(int8, &conv, err);
     if (st)
@@ -431,5 +483,8 @@ enum sosie_status sosie_int8_lower_conv(struct sosie_int8 *int8,
     args[0] = x.buffer;
     args[2] = residual.buffer;
     args[3] = conv.to_float ? result : out->buffer;
+    before = depthwise_before(int8, &conv, x.buffer);
+    if (before)
+        return add_separable(int8, &conv, before, args, err);
     return sosie_int8_add_step(int8, int8->node, &conv.code, args, 4, err);
 }

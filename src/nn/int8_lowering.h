@@ -34,6 +34,7 @@ struct sosie_int8 {
     struct sosie_int8_tensor *tensors;  /* of each value */
     struct sosie_int8_margins *margins; /* that each value's readers want */
     size_t node;                        /* at work */
+    const uint32_t *n_uses; /* of each value, as a graph's output, too */
 };
 
 /* Reports that there is no memory for a step. */

@@ -130,27 +130,35 @@ static void run_chunk(const struct sosie_qcode *code,
     chunk->n = 0;
 }
 
+/* What a convolution works on. */
+struct places {
+    const uint8_t *x;
+    size_t first_row; /* of the input, that x starts with */
+    const int8_t *weights;
+    const uint8_t *residual; /* or NULL */
+    unsigned char *out;
+};
+
 /* The pixels first .. last-1 of row y go into the chunk, from its end on. */
-static void add_row(const struct work *work, struct chunk *chunk, size_t y,
-                    size_t first, size_t last)
+static void add_row(const struct sosie_qcode *code, const struct places *at,
+                    struct chunk *chunk, size_t y, size_t first, size_t last)
 {
-    const struct sosie_qcode *code = work->code;
     const struct sosie_window *w = &code->window;
     const struct sosie_qlayout *in = &code->in[0];
     bool to_float = code->conv.finish.to_float;
     size_t in_step = w->strides[1] * in->pixel;
     size_t out_step =
         to_float ? code->out.channels * sizeof(float) : code->out.pixel;
-    const uint8_t *x = arg(work, 0), *residual = arg(work, 2);
-    unsigned char *out = result(work);
-
     /* the first windows start in the margin */
-    x += (in->top + y * w->strides[0] - w->pads[0]) * in->row +
-         (in->left - w->pads[1]) * in->pixel;
-    out +=
-        to_float ? y * code->out.width * out_step : offset_of(&code->out, y, 0);
-    if (residual)
-        residual += offset_of(&code->in[1], y, 0);
+    const uint8_t *x =
+        at->x +
+        (in->top + y * w->strides[0] - w->pads[0] - at->first_row) * in->row +
+        (in->left - w->pads[1]) * in->pixel;
+    const uint8_t *residual =
+        at->residual ? at->residual + offset_of(&code->in[1], y, 0) : NULL;
+    unsigned char *out = at->out + (to_float ? y * code->out.width * out_step
+                                             : offset_of(&code->out, y, 0));
+
     for (size_t i = first; i < last; i++, chunk->n++) {
         chunk->in[chunk->n] = x + i * in_step;
         chunk->out[chunk->n] = out + i * out_step;
@@ -159,42 +167,50 @@ static void add_row(const struct work *work, struct chunk *chunk, size_t y,
     }
 }
 
-static void run_conv(const struct work *work)
+/* Rows first .. last-1 of the result. */
+static void conv_rows(const struct sosie_qcode *code, const struct places *at,
+                      size_t first_row, size_t last_row)
 {
-    const struct sosie_qcode *code = work->code;
-    bool has_residual = work->step->args[2] != SOSIE_NO_BUFFER;
     struct sosie_qconv conv = code->conv;
-    size_t width = code->out.width, pixel = 0, last = code->out.height * width;
+    size_t width = code->out.width, pixel = first_row * width;
+    size_t last = last_row * width;
     struct chunk chunk;
 
     chunk.n = 0;
-    conv.weights = arg(work, 1);
+    conv.weights = at->weights;
     while (pixel < last) {
         size_t y = pixel / width, first = pixel % width, n = width - first;
-        if (n > last - pixel)
-            n = last - pixel;
         if (n > code->chunk - chunk.n)
             n = code->chunk - chunk.n;
-        add_row(work, &chunk, y, first, first + n);
+        add_row(code, at, &chunk, y, first, first + n);
         pixel += n;
         if (chunk.n == code->chunk || pixel == last)
-            run_chunk(code, &conv, &chunk, has_residual);
+            run_chunk(code, &conv, &chunk, at->residual != NULL);
     }
-    if (!conv.finish.to_float)
+}
+
+static void run_conv(const struct work *work)
+{
+    const struct sosie_qcode *code = work->code;
+    const struct places at = {arg(work, 0), 0, arg(work, 1), arg(work, 2),
+                              result(work)};
+    conv_rows(code, &at, 0, code->out.height);
+    if (!code->conv.finish.to_float)
         fill_margins(work, result(work));
 }
 
-static void run_depthwise(const struct work *work)
+/* Rows first .. last-1 of the result, of which `out` starts with `out_row`. */
+static void depthwise_rows(const struct sosie_qcode *code, const uint8_t *x,
+                           const int8_t *weights, uint8_t *out, size_t out_row,
+                           size_t first, size_t last)
 {
-    const struct sosie_qcode *code = work->code;
-    const uint8_t *x = arg(work, 0), *rows[SOSIE_QDEPTHWISE_MAX];
-    uint8_t *out = result(work);
+    const uint8_t *rows[SOSIE_QDEPTHWISE_MAX];
     struct sosie_qdepthwise conv = code->depthwise;
     const struct sosie_window *w = &code->window;
     const struct sosie_qlayout *in = &code->in[0];
 
-    conv.weights = arg(work, 1);
-    for (size_t y = 0; y < code->out.height; y++) {
+    conv.weights = weights;
+    for (size_t y = first; y < last; y++) {
         for (size_t k = 0; k < conv.kernel_h; k++)
             rows[k] = x +
                       (in->top + y * w->strides[0] + k * w->dilations[0] -
@@ -202,10 +218,35 @@ static void run_depthwise(const struct work *work)
                           in->row +
                       (in->left - w->pads[1]) * in->pixel;
         sosie_kernels()->qdepthwise(
-            &conv, rows, out + offset_of(&code->out, y, 0),
+            &conv, rows, out + offset_of(&code->out, y - out_row, 0),
             code->out.pixel * code->abreast, code->out.width / code->abreast);
     }
+}
+
+static void run_depthwise(const struct work *work)
+{
+    const struct sosie_qcode *code = work->code;
+    uint8_t *out = result(work);
+    depthwise_rows(code, arg(work, 0), arg(work, 1), out, 0, 0,
+                   code->out.height);
     fill_margins(work, out);
+}
+
+static void run_separable(const struct work *work)
+{
+    const struct sosie_qcode *code = work->code;
+    struct places at = {arg(work, 2), 0, arg(work, 3), arg(work, 4),
+                        result(work)};
+    size_t height = code->out.height;
+    for (size_t y = 0; y < height; y += code->band) {
+        size_t last = height - y < code->band ? height : y + code->band;
+        depthwise_rows(code->before, arg(work, 0), arg(work, 1), arg(work, 2),
+                       y, y, last);
+        at.first_row = y;
+        conv_rows(code, &at, y, last);
+    }
+    if (!code->conv.finish.to_float)
+        fill_margins(work, result(work));
 }
 
 /* ---- element by element -------------------------------------------------- */
@@ -472,6 +513,7 @@ static const struct {
 } kinds[] = {
     [SOSIE_Q_CONV] = {"int8:conv", run_conv},
     [SOSIE_Q_DEPTHWISE] = {"int8:depthwise", run_depthwise},
+    [SOSIE_Q_SEPARABLE] = {"int8:separable", run_separable},
     [SOSIE_Q_MAP] = {"int8:table", run_map},
     [SOSIE_Q_ADD] = {"int8:add", run_binary},
     [SOSIE_Q_MUL] = {"int8:mul", run_binary},

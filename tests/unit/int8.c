@@ -371,6 +371,34 @@ static void convolutions_of_groups(void **state)
         }
 }
 
+/* A depthwise convolution and the 1x1 one that reads it, in bands: of all of
+ * the picture, of a part, and of single rows. */
+static void separable_convolutions_are_one_step(void **state)
+{
+    static const char *const steps[] = {"int8:separable", NULL};
+    static const size_t sizes[][2] = {{7, 9}, {60, 40}, {3, 1100}};
+    (void)state;
+    for (size_t i = 0; i < 6; i++) {
+        bool has_residual = i % 2;
+        struct builder b;
+        sosie_value_id x, y;
+        start(&b, 61 + i);
+        x = photo(&b, 64, sizes[i / 2][0], sizes[i / 2][1]);
+        y = conv(&b, x,
+                 (struct conv_options){.n_out = 64,
+                                       .kernel = 3,
+                                       .stride = 1,
+                                       .group = 64,
+                                       .pads = {1, 1, 1, 1}});
+        y = qdq(&b, unary(&b, SOSIE_OP_RELU, y, 0.0F, 0.0F), Y, 0, SOSIE_U8);
+        y = conv(&b, y,
+                 (struct conv_options){.n_out = 64, .kernel = 1, .stride = 1});
+        if (has_residual)
+            y = binary(&b, SOSIE_OP_ADD, qdq(&b, y, Y, 120, SOSIE_U8), x);
+        check(&b, qdq(&b, y, 2 * Y, 120, SOSIE_U8), 2 * Y, PICTURE, steps);
+    }
+}
+
 static void functions_are_part_of_the_convolution(void **state)
 {
     static const struct {
@@ -894,6 +922,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolutions_of_all_sizes),
         cmocka_unit_test(convolutions_of_groups),
+        cmocka_unit_test(separable_convolutions_are_one_step),
         cmocka_unit_test(functions_are_part_of_the_convolution),
         cmocka_unit_test(residual_sums_are_part_of_the_convolution),
         cmocka_unit_test(signed_activations_are_bytes_too),
