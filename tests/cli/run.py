@@ -119,6 +119,99 @@ def a_network_runs_on_raw_tensors():
         says(s.run("model", "run", MODEL, "--input", one, "--output", out, code=1), "24")
 
 
+def varint(n):
+    return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
+
+
+def read_varint(data, at):
+    n = shift = 0
+    while True:
+        n |= (data[at] & 127) << shift
+        shift, at = shift + 7, at + 1
+        if data[at - 1] < 128:
+            return n, at
+
+
+def fields(message):
+    """(number, wire type, content) of a protobuf message's fields."""
+    at = 0
+    while at < len(message):
+        key, at = read_varint(message, at)
+        assert key & 7 in (0, 2, 5), key
+        if key & 7 == 0:
+            value, at = read_varint(message, at)
+            yield key >> 3, 0, varint(value)
+        else:
+            size, at = (4, at) if key & 7 == 5 else read_varint(message, at)
+            yield key >> 3, key & 7, message[at:at + size]
+            at += size
+
+
+def field(number, wire, content):
+    size = varint(len(content)) if wire == 2 else b""
+    return varint(number << 3 | wire) + size + content
+
+
+def with_external_weights(model, location):
+    """The model with its weights elsewhere, and those."""
+    weights = b""
+
+    def tensor(message):
+        nonlocal weights
+        out = b""
+        for number, wire, content in fields(message):
+            if number not in (4, 9) or wire != 2:  # float_data, raw_data
+                out += field(number, wire, content)
+                continue
+            for key, value in (("location", location), ("offset", str(len(weights))),
+                               ("length", str(len(content)))):
+                entry = field(1, 2, key.encode()) + field(2, 2, value.encode())
+                out += field(13, 2, entry)
+            out += field(14, 0, varint(1))
+            weights += content
+        return out
+
+    def graph(message):
+        return b"".join(field(n, w, tensor(c) if n == 5 else c) for n, w, c in fields(message))
+
+    made = b"".join(field(n, w, graph(c) if n == 7 else c) for n, w, c in fields(model))
+    return made, weights
+
+
+def weights_in_another_file_stay_in_the_models_folder():
+    with shop() as s:
+        folder = s.folder / "network"
+        folder.mkdir()
+        model, x = folder / "m.onnx", s.folder / "x.npy"
+        write_npy(x, (1, 3, 24, 24), [math.sin(0.37 * i) for i in range(1728)])
+
+        def run(model, code=0):
+            return s.run("model", "run", model, "--input", x, "--output", s.folder / "y.npy",
+                         code=code)
+
+        run(MODEL)
+        expected = read_npy(s.folder / "y.npy")
+        made, weights = with_external_weights(MODEL.read_bytes(), "w.bin")
+        assert len(made) + len(weights) > 40000
+        model.write_bytes(made)
+        says(run(model, code=1), "m.onnx", "w.bin")  # not there
+        (folder / "w.bin").write_bytes(half(weights))
+        says(run(model, code=1), "m.onnx", "w.bin")  # too short
+        (folder / "w.bin").write_bytes(weights)
+        run(model)
+        assert read_npy(s.folder / "y.npy") == expected
+        # a catalog keeps a copy of one file, so it takes no model of two
+        says(s.run("index", s.catalog, s.photos, "--model", model, code=1), "m.onnx",
+             "data is in another file")
+        s.run("index", s.catalog, s.photos, "--model", MODEL)
+        # what is outside of the folder is not read, whatever leads there
+        (s.folder / "w.bin").write_bytes(weights)
+        (folder / "link").symlink_to(s.folder / "w.bin")
+        for location in ("../w.bin", str(s.folder / "w.bin"), "link", "a/../../w.bin", ""):
+            model.write_bytes(with_external_weights(MODEL.read_bytes(), location)[0])
+            says(run(model, code=1), "m.onnx")
+
+
 def a_network_is_quantised_and_the_loss_is_said():
     with shop(12) as s:
         out = s.folder / "int8.onnx"
@@ -412,6 +505,7 @@ if __name__ == "__main__":
     sys.exit(run_all([
         every_command_has_help_on_stdout, a_wrong_command_line_is_exit_status_2,
         a_network_says_what_it_is, a_network_runs_on_raw_tensors,
+        weights_in_another_file_stay_in_the_models_folder,
         a_network_is_quantised_and_the_loss_is_said,
         a_catalog_keeps_the_precision_it_was_made_in,
         a_folder_of_class_folders_becomes_a_catalog, a_plain_folder_has_no_classes,
