@@ -242,6 +242,32 @@ def a_network_is_quantised_and_the_loss_is_said():
         assert results[2] == results[3]  # the same bytes on any CPU
 
 
+def the_precision_that_auto_took_is_remembered():
+    with shop(12) as s:
+        out, cache = s.folder / "int8.onnx", s.folder / "cache"
+        cache.mkdir()
+        s.run("model", "quantize", MODEL, s.photos, "-o", out, "--photos", "12")
+        env = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+
+        def taken():
+            report = json.loads(s.run("model", "info", out, "--json", env=env).stdout)
+            assert report["auto"]
+            return report["precision"]
+
+        first = taken()
+        answer, = (cache / "sosie/precision").iterdir()
+        assert answer.read_text() == first + "\n"
+        for other in ("f32", "int8"):
+            answer.write_text(other + "\n")
+            assert taken() == other  # it was not timed again
+        for damage in ("", "f64\n", "auto\n", "int8", "x" * 1000):
+            answer.write_text(damage)
+            assert taken() in ("f32", "bf16", "int8")
+            assert answer.read_text() in ("f32\n", "bf16\n", "int8\n")
+        env = {**env, "XDG_CACHE_HOME": "/dev/null", "HOME": "/dev/null"}
+        assert taken() in ("f32", "bf16", "int8")  # nowhere to keep it
+
+
 def a_catalog_keeps_the_precision_it_was_made_in():
     with shop(12) as s:
         out = s.folder / "int8.onnx"
@@ -507,6 +533,7 @@ if __name__ == "__main__":
         a_network_says_what_it_is, a_network_runs_on_raw_tensors,
         weights_in_another_file_stay_in_the_models_folder,
         a_network_is_quantised_and_the_loss_is_said,
+        the_precision_that_auto_took_is_remembered,
         a_catalog_keeps_the_precision_it_was_made_in,
         a_folder_of_class_folders_becomes_a_catalog, a_plain_folder_has_no_classes,
         json_of_a_search_is_the_body_of_the_api, a_photo_may_come_on_stdin,
