@@ -1,0 +1,99 @@
+/* dataset.h: photos with labels, to train on and to judge with.
+ *
+ * A data set is a folder of class folders, a feed (as of catalog/source.h), or
+ * a catalog (a folder that `sosie index` made). Its photos stay where they are.
+ *
+ *   column    one kind of label ("class", or a field: "color", "gender"): each
+ *             of its values has a number, in byte order of the values; -1 where
+ *             a photo has none
+ *   group     photos that are one picture or nearly so, or of one sender:
+ *             never counted as each other's hit, never parted by a split
+ *   identity  photos of one product: its variants (in other colours, from other
+ *             sides). What finds a product again is measured and trained by it
+ *   split     train, val, or neither ("test" and whatever else a column says)
+ *
+ * Immutable once opened. Threads: many readers. */
+#ifndef SOSIE_TRAIN_DATASET_H
+#define SOSIE_TRAIN_DATASET_H
+
+#include "base/arena.h"
+#include "sosie/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SOSIE_DATASET_MAX_COLUMNS = 8 };
+
+enum sosie_split { SOSIE_SPLIT_TRAIN, SOSIE_SPLIT_VAL, SOSIE_SPLIT_OTHER };
+
+struct sosie_dataset_photo {
+    const char *id;    /* of its item */
+    const char *file;  /* path that opens it */
+    const char *where; /* "feed.csv row 17", or the path of the file */
+    enum sosie_split split;
+    int32_t group;    /* -1: of none */
+    int32_t identity; /* -1: of none */
+    int32_t labels[SOSIE_DATASET_MAX_COLUMNS];
+};
+
+struct sosie_dataset_column {
+    const char *name;
+    size_t n_values;
+    const char *const *values; /* in byte order */
+    size_t n_missing;          /* photos without a label */
+};
+
+struct sosie_dataset {
+    struct sosie_arena arena;
+    size_t n;
+    struct sosie_dataset_photo *photos; /* in the order of the sources */
+    size_t n_columns;
+    struct sosie_dataset_column columns[SOSIE_DATASET_MAX_COLUMNS];
+    size_t n_groups, n_identities;
+    size_t n_bad; /* rows and files that were passed over */
+};
+
+struct sosie_dataset_options {
+    const char *const *sources; /* folders, feeds, or one catalog each */
+    size_t n_sources;
+    const char *images, *map; /* as of catalog/source.h */
+    /* "class", or the name of a field; at least one. Field names are those of
+     * the feed's columns, or those that `map` gave them. */
+    const char *labels[SOSIE_DATASET_MAX_COLUMNS];
+    size_t n_labels;
+    /* Field that says what split a photo is in: its values are train, val (or
+     * valid, validation) and others. NULL: "split" if the feed has it, else
+     * every tenth group goes to val, by a hash of its name (a photo without a
+     * group, by its id). */
+    const char *split;
+    /* Field whose equal values join photos into a group; NULL: the item's
+     * `group` (item_group_id) if it has one. The photos of one item are always
+     * one identity. */
+    const char *group;
+    /* Field whose equal values join photos into an identity; NULL: none but
+     * `variants`. */
+    const char *identity;
+    /* Joins photos whose titles differ only in the colour, and that agree in
+     * class (and in gender, if there is such a field), into an identity. The
+     * colour's words are taken from the item's own colour field (color,
+     * baseColour) and from a list of common colours. */
+    bool variants;
+    /* A row or file that can't be used. May be NULL. */
+    void (*bad)(void *context, const char *where, const char *reason);
+    void *context;
+};
+
+/* Errors: those of opening a source or a catalog; BAD_INPUT if a label's field
+ * is in no row (says which fields there are), or there is no photo. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_dataset_open(const struct sosie_dataset_options *options,
+                   struct sosie_dataset *dataset, struct sosie_error *err);
+/* An all-zero one is allowed. */
+void sosie_dataset_release(struct sosie_dataset *dataset);
+
+/* The number of a column, or n_columns if there is none of that name. */
+size_t sosie_dataset_column(const struct sosie_dataset *dataset,
+                            const char *name);
+
+#endif
