@@ -19,10 +19,11 @@ ARROWS = {
     "catalog": ["base"],
     "store": ["catalog", "index", "base"],
     "engine": ["store", "catalog", "index", "model", "image", "kernels", "base"],
+    "train": ["engine", "catalog", "model", "nn", "image", "kernels", "base"],
     # http sniffs the photos that it serves; it knows nothing else of image.
     "http": ["engine", "image", "base"],
     # `sosie model` runs networks that no catalog was made with.
-    "cli": ["http", "engine", "model", "nn", "kernels", "base"],
+    "cli": ["http", "train", "engine", "model", "nn", "kernels", "base"],
 }
 LIBRARIES = {  # header -> rooms
     "microhttpd.h": ["http"],
@@ -36,7 +37,7 @@ LIBRARIES = {  # header -> rooms
     "protobuf-c/": ["model"],
     "xxhash.h": ["base"],
     # A data structure as much as a library: feeds, answers, log lines.
-    "jansson.h": ["base", "catalog", "http", "cli"],
+    "jansson.h": ["base", "catalog", "train", "http", "cli"],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
 
