@@ -268,4 +268,159 @@ static inline dnnl_status_t sosie_softmax_pd(dnnl_engine_t engine, sosie_md md,
     return st ? st : dnnl_primitive_desc_create(out, &desc, attr, engine, NULL);
 }
 
+/* ---- training ------------------------------------------------------------ */
+
+/* Numbers of another type than float32, `strides` elements apart. */
+static inline dnnl_status_t
+sosie_md_typed(struct sosie_mds *mds, int rank, const dnnl_dims_t dims,
+               dnnl_data_type_t type, const dnnl_dims_t strides, sosie_md *out)
+{
+    dnnl_memory_desc_t md;
+    dnnl_status_t st =
+        dnnl_memory_desc_init_by_strides(&md, rank, dims, type, strides);
+    return st ? st : sosie_md_keep(mds, &md, out);
+}
+
+/* `forward` is the descriptor of the forward primitive, here and below. */
+static inline dnnl_status_t
+sosie_conv_data_grad_pd(dnnl_engine_t engine, sosie_md src_grad,
+                        sosie_md weights, sosie_md dst_grad,
+                        const struct sosie_conv_window *w,
+                        const_dnnl_primitive_desc_t forward,
+                        dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out)
+{
+    dnnl_dims_t dilations = {w->dilations[0] - 1, w->dilations[1] - 1};
+    dnnl_convolution_desc_t desc;
+    dnnl_status_t st = dnnl_dilated_convolution_backward_data_desc_init(
+        &desc, dnnl_convolution_direct, src_grad, weights, dst_grad, w->strides,
+        dilations, w->pads_begin, w->pads_end);
+    return st ? st
+              : dnnl_primitive_desc_create(out, &desc, attr, engine, forward);
+}
+
+/* bias_grad may be NULL. */
+static inline dnnl_status_t sosie_conv_weights_grad_pd(
+    dnnl_engine_t engine, sosie_md src, sosie_md weights_grad,
+    sosie_md bias_grad, sosie_md dst_grad, const struct sosie_conv_window *w,
+    const_dnnl_primitive_desc_t forward, dnnl_primitive_attr_t attr,
+    dnnl_primitive_desc_t *out)
+{
+    dnnl_dims_t dilations = {w->dilations[0] - 1, w->dilations[1] - 1};
+    dnnl_convolution_desc_t desc;
+    dnnl_status_t st = dnnl_dilated_convolution_backward_weights_desc_init(
+        &desc, dnnl_convolution_direct, src, weights_grad, bias_grad, dst_grad,
+        w->strides, dilations, w->pads_begin, w->pads_end);
+    return st ? st
+              : dnnl_primitive_desc_create(out, &desc, attr, engine, forward);
+}
+
+static inline dnnl_status_t
+sosie_inner_data_grad_pd(dnnl_engine_t engine, sosie_md src_grad,
+                         sosie_md weights, sosie_md dst_grad,
+                         const_dnnl_primitive_desc_t forward,
+                         dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out)
+{
+    dnnl_inner_product_desc_t desc;
+    dnnl_status_t st = dnnl_inner_product_backward_data_desc_init(
+        &desc, src_grad, weights, dst_grad);
+    return st ? st
+              : dnnl_primitive_desc_create(out, &desc, attr, engine, forward);
+}
+
+/* bias_grad may be NULL. */
+static inline dnnl_status_t sosie_inner_weights_grad_pd(
+    dnnl_engine_t engine, sosie_md src, sosie_md weights_grad,
+    sosie_md bias_grad, sosie_md dst_grad, const_dnnl_primitive_desc_t forward,
+    dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out)
+{
+    dnnl_inner_product_desc_t desc;
+    dnnl_status_t st = dnnl_inner_product_backward_weights_desc_init(
+        &desc, src, weights_grad, bias_grad, dst_grad);
+    return st ? st
+              : dnnl_primitive_desc_create(out, &desc, attr, engine, forward);
+}
+
+/* Keeps what its gradient needs. */
+static inline dnnl_status_t sosie_eltwise_training_pd(
+    dnnl_engine_t engine, dnnl_alg_kind_t kind, sosie_md md, float a, float b,
+    dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out)
+{
+    dnnl_eltwise_desc_t desc;
+    dnnl_status_t st = dnnl_eltwise_forward_desc_init(
+        &desc, dnnl_forward_training, kind, md, a, b);
+    return st ? st : dnnl_primitive_desc_create(out, &desc, attr, engine, NULL);
+}
+
+static inline dnnl_status_t
+sosie_eltwise_grad_pd(dnnl_engine_t engine, dnnl_alg_kind_t kind, sosie_md md,
+                      float a, float b, const_dnnl_primitive_desc_t forward,
+                      dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out)
+{
+    dnnl_eltwise_desc_t desc;
+    dnnl_status_t st =
+        dnnl_eltwise_backward_desc_init(&desc, kind, md, md, a, b);
+    return st ? st
+              : dnnl_primitive_desc_create(out, &desc, attr, engine, forward);
+}
+
+/* By the batch's own mean and variance; `relu`: followed by a Relu. */
+static inline dnnl_status_t
+sosie_batch_norm_training_pd(dnnl_engine_t engine, sosie_md md, float epsilon,
+                             bool relu, dnnl_primitive_attr_t attr,
+                             dnnl_primitive_desc_t *out)
+{
+    unsigned flags = dnnl_use_scale | dnnl_use_shift;
+    dnnl_batch_normalization_desc_t desc;
+    dnnl_status_t st;
+    if (relu)
+        flags |= dnnl_fuse_norm_relu;
+    st = dnnl_batch_normalization_forward_desc_init(
+        &desc, dnnl_forward_training, md, epsilon, flags);
+    return st ? st : dnnl_primitive_desc_create(out, &desc, attr, engine, NULL);
+}
+
+static inline dnnl_status_t
+sosie_batch_norm_grad_pd(dnnl_engine_t engine, sosie_md md, float epsilon,
+                         bool relu, const_dnnl_primitive_desc_t forward,
+                         dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out)
+{
+    unsigned flags = dnnl_use_scale | dnnl_use_shift;
+    dnnl_batch_normalization_desc_t desc;
+    dnnl_status_t st;
+    if (relu)
+        flags |= dnnl_fuse_norm_relu;
+    st = dnnl_batch_normalization_backward_desc_init(&desc, dnnl_backward, md,
+                                                     md, epsilon, flags);
+    return st ? st
+              : dnnl_primitive_desc_create(out, &desc, attr, engine, forward);
+}
+
+static inline dnnl_status_t
+sosie_pool_training_pd(dnnl_engine_t engine, dnnl_alg_kind_t kind, sosie_md src,
+                       sosie_md dst, const dnnl_dims_t kernel,
+                       const struct sosie_conv_window *w,
+                       dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out)
+{
+    dnnl_pooling_desc_t desc;
+    dnnl_status_t st = dnnl_pooling_forward_desc_init(
+        &desc, dnnl_forward_training, kind, src, dst, w->strides, kernel,
+        w->pads_begin, w->pads_end);
+    return st ? st : dnnl_primitive_desc_create(out, &desc, attr, engine, NULL);
+}
+
+static inline dnnl_status_t
+sosie_pool_grad_pd(dnnl_engine_t engine, dnnl_alg_kind_t kind,
+                   sosie_md src_grad, sosie_md dst_grad,
+                   const dnnl_dims_t kernel, const struct sosie_conv_window *w,
+                   const_dnnl_primitive_desc_t forward,
+                   dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out)
+{
+    dnnl_pooling_desc_t desc;
+    dnnl_status_t st = dnnl_pooling_backward_desc_init(
+        &desc, kind, src_grad, dst_grad, w->strides, kernel, w->pads_begin,
+        w->pads_end);
+    return st ? st
+              : dnnl_primitive_desc_create(out, &desc, attr, engine, forward);
+}
+
 #endif

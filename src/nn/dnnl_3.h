@@ -304,4 +304,122 @@ static inline dnnl_status_t sosie_softmax_pd(dnnl_engine_t engine, sosie_md md,
         axis, attr);
 }
 
+/* ---- training ------------------------------------------------------------ */
+
+/* `forward` is the descriptor of the forward primitive, here and below. */
+static inline dnnl_status_t
+sosie_conv_data_grad_pd(dnnl_engine_t engine, sosie_md src_grad,
+                        sosie_md weights, sosie_md dst_grad,
+                        const struct sosie_conv_window *w,
+                        const_dnnl_primitive_desc_t forward,
+                        dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out)
+{
+    dnnl_dims_t dilations = {w->dilations[0] - 1, w->dilations[1] - 1};
+    return dnnl_convolution_backward_data_primitive_desc_create(
+        out, engine, dnnl_convolution_direct, src_grad, weights, dst_grad,
+        w->strides, dilations, w->pads_begin, w->pads_end, forward, attr);
+}
+
+/* bias_grad may be NULL. */
+static inline dnnl_status_t sosie_conv_weights_grad_pd(
+    dnnl_engine_t engine, sosie_md src, sosie_md weights_grad,
+    sosie_md bias_grad, sosie_md dst_grad, const struct sosie_conv_window *w,
+    const_dnnl_primitive_desc_t forward, dnnl_primitive_attr_t attr,
+    dnnl_primitive_desc_t *out)
+{
+    dnnl_dims_t dilations = {w->dilations[0] - 1, w->dilations[1] - 1};
+    return dnnl_convolution_backward_weights_primitive_desc_create(
+        out, engine, dnnl_convolution_direct, src, weights_grad, bias_grad,
+        dst_grad, w->strides, dilations, w->pads_begin, w->pads_end, forward,
+        attr);
+}
+
+static inline dnnl_status_t
+sosie_inner_data_grad_pd(dnnl_engine_t engine, sosie_md src_grad,
+                         sosie_md weights, sosie_md dst_grad,
+                         const_dnnl_primitive_desc_t forward,
+                         dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out)
+{
+    return dnnl_inner_product_backward_data_primitive_desc_create(
+        out, engine, src_grad, weights, dst_grad, forward, attr);
+}
+
+/* bias_grad may be NULL. */
+static inline dnnl_status_t sosie_inner_weights_grad_pd(
+    dnnl_engine_t engine, sosie_md src, sosie_md weights_grad,
+    sosie_md bias_grad, sosie_md dst_grad, const_dnnl_primitive_desc_t forward,
+    dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out)
+{
+    return dnnl_inner_product_backward_weights_primitive_desc_create(
+        out, engine, src, weights_grad, bias_grad, dst_grad, forward, attr);
+}
+
+/* Keeps what its gradient needs. */
+static inline dnnl_status_t sosie_eltwise_training_pd(
+    dnnl_engine_t engine, dnnl_alg_kind_t kind, sosie_md md, float a, float b,
+    dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out)
+{
+    return dnnl_eltwise_forward_primitive_desc_create(
+        out, engine, dnnl_forward_training, kind, md, md, a, b, attr);
+}
+
+static inline dnnl_status_t
+sosie_eltwise_grad_pd(dnnl_engine_t engine, dnnl_alg_kind_t kind, sosie_md md,
+                      float a, float b, const_dnnl_primitive_desc_t forward,
+                      dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out)
+{
+    return dnnl_eltwise_backward_primitive_desc_create(
+        out, engine, kind, md, md, md, a, b, forward, attr);
+}
+
+/* By the batch's own mean and variance; `relu`: followed by a Relu. */
+static inline dnnl_status_t
+sosie_batch_norm_training_pd(dnnl_engine_t engine, sosie_md md, float epsilon,
+                             bool relu, dnnl_primitive_attr_t attr,
+                             dnnl_primitive_desc_t *out)
+{
+    unsigned flags = dnnl_use_scale | dnnl_use_shift;
+    if (relu)
+        flags |= dnnl_fuse_norm_relu;
+    return dnnl_batch_normalization_forward_primitive_desc_create(
+        out, engine, dnnl_forward_training, md, md, epsilon, flags, attr);
+}
+
+static inline dnnl_status_t
+sosie_batch_norm_grad_pd(dnnl_engine_t engine, sosie_md md, float epsilon,
+                         bool relu, const_dnnl_primitive_desc_t forward,
+                         dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out)
+{
+    unsigned flags = dnnl_use_scale | dnnl_use_shift;
+    if (relu)
+        flags |= dnnl_fuse_norm_relu;
+    return dnnl_batch_normalization_backward_primitive_desc_create(
+        out, engine, dnnl_backward, md, md, md, epsilon, flags, forward, attr);
+}
+
+static inline dnnl_status_t
+sosie_pool_training_pd(dnnl_engine_t engine, dnnl_alg_kind_t kind, sosie_md src,
+                       sosie_md dst, const dnnl_dims_t kernel,
+                       const struct sosie_conv_window *w,
+                       dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out)
+{
+    const dnnl_dims_t dilations = {0, 0};
+    return dnnl_pooling_forward_primitive_desc_create(
+        out, engine, dnnl_forward_training, kind, src, dst, w->strides, kernel,
+        dilations, w->pads_begin, w->pads_end, attr);
+}
+
+static inline dnnl_status_t
+sosie_pool_grad_pd(dnnl_engine_t engine, dnnl_alg_kind_t kind,
+                   sosie_md src_grad, sosie_md dst_grad,
+                   const dnnl_dims_t kernel, const struct sosie_conv_window *w,
+                   const_dnnl_primitive_desc_t forward,
+                   dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out)
+{
+    const dnnl_dims_t dilations = {0, 0};
+    return dnnl_pooling_backward_primitive_desc_create(
+        out, engine, kind, src_grad, dst_grad, w->strides, kernel, dilations,
+        w->pads_begin, w->pads_end, forward, attr);
+}
+
 #endif

@@ -358,6 +358,11 @@ float sosie_binary_apply(enum sosie_op op, float a, float b);
 SOSIE_MUST_CHECK enum sosie_status
 sosie_graph_simplify(struct sosie_graph *graph, struct sosie_error *err);
 
+/* The first part of that, for a network that is trained: nothing is folded into
+ * weights. */
+SOSIE_MUST_CHECK enum sosie_status sosie_graph_tidy(struct sosie_graph *graph,
+                                                    struct sosie_error *err);
+
 /* Quantised networks in floating point: pairs of QuantizeLinear and
  * DequantizeLinear between two ops no longer round, they only clip, and weights
  * that stand behind a DequantizeLinear are computed. */

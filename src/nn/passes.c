@@ -503,14 +503,19 @@ enum sosie_status sosie_graph_fuse(struct sosie_graph *graph,
     return sosie_sweep(graph, err);
 }
 
-enum sosie_status sosie_graph_simplify(struct sosie_graph *graph,
-                                       struct sosie_error *err)
+enum sosie_status sosie_graph_tidy(struct sosie_graph *graph,
+                                   struct sosie_error *err)
 {
     enum sosie_status st = sosie_sweep(graph, err);
     if (!st)
         st = drop_identities(graph, err);
-    if (!st)
-        st = sosie_pass_recognise(graph, err);
+    return st ? st : sosie_pass_recognise(graph, err);
+}
+
+enum sosie_status sosie_graph_simplify(struct sosie_graph *graph,
+                                       struct sosie_error *err)
+{
+    enum sosie_status st = sosie_graph_tidy(graph, err);
     if (!st)
         st = fold_lines(graph, err);
     if (!st)

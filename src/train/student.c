@@ -1,0 +1,479 @@
+/* student.c: a body of a file or of our own -> embedding and heads -> ONNX.
+ *
+ * A file's graph is built anew with the size of input that is wanted: shapes
+ * are fixed when nodes are added. */
+#include "train/student.h"
+
+#include "base/file.h"
+#include "base/random.h"
+#include "nn/net.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_FILE_BYTES ((size_t)1 << 31)
+
+enum sosie_status sosie_add_weights(struct sosie_graph *graph, const char *name,
+                                    const struct sosie_shape *shape,
+                                    struct sosie_random *random,
+                                    float deviation, sosie_value_id *id,
+                                    struct sosie_error *err)
+{
+    struct sosie_value value = {.name = name, .shape = *shape};
+    size_t n = sosie_shape_count(shape);
+    float *data = sosie_arena_alloc(&graph->arena, n, sizeof(*data));
+    if (!data)
+        return sosie_fail(err, SOSIE_NO_MEMORY, "weights");
+    for (size_t i = 0; i < n; i++)
+        data[i] =
+            random ? deviation * (float)sosie_random_normal(random) : deviation;
+    value.data = data;
+    return sosie_graph_add_value(graph, &value, id, err);
+}
+
+/* ---- the body ------------------------------------------------------------ */
+
+static const struct sosie_onnx_output *
+find_output(const struct sosie_onnx *onnx, const char *name)
+{
+    for (size_t i = 0; i < onnx->n_outputs; i++)
+        if (!strcmp(onnx->outputs[i].name, name))
+            return &onnx->outputs[i];
+    return NULL;
+}
+
+/* What a file's features are: what it calls so, or its embedding. */
+static enum sosie_status find_features(const struct sosie_onnx *onnx,
+                                       sosie_value_id *features,
+                                       struct sosie_error *err)
+{
+    static const char *const names[] = {"features", "embedding"};
+    const struct sosie_onnx_output *found = NULL;
+    for (size_t i = 0; i < 2 && !found; i++)
+        found = find_output(onnx, names[i]);
+    for (size_t i = 0; i < onnx->n_outputs && !found; i++)
+        if (onnx->graph.values[onnx->outputs[i].value].shape.rank == 2)
+            found = &onnx->outputs[i];
+    if (!found)
+        return sosie_fail(err, SOSIE_REFUSED,
+                          "no output is named features or embedding, or has 2 "
+                          "dimensions");
+    *features = found->value;
+    return SOSIE_OK;
+}
+
+/* Copies all values and nodes of `from` to `to`, whose input has the size
+ * wanted; map: what each value has become. */
+static enum sosie_status resize(const struct sosie_graph *from,
+                                const struct sosie_input *input, uint32_t side,
+                                struct sosie_graph *to, sosie_value_id *map,
+                                struct sosie_error *err)
+{
+    size_t y = input->channels_last ? 1 : 2;
+    for (size_t i = 0; i < from->n_values; i++)
+        map[i] = SOSIE_NO_VALUE;
+    for (sosie_value_id i = 0; i < from->n_values; i++) {
+        struct sosie_value value = from->values[i];
+        bool is_input = i == from->inputs[0];
+        if (!value.data && !is_input)
+            continue;
+        if (is_input && side)
+            value.shape.dims[y] = value.shape.dims[y + 1] = side;
+        if (sosie_graph_add_value(to, &value, &map[i], err))
+            return err->status;
+    }
+    to->n_inputs = 1;
+    to->inputs[0] = map[from->inputs[0]];
+    for (size_t i = 0; i < from->n_nodes; i++) {
+        struct sosie_node node = from->nodes[i];
+        for (size_t k = 0; k < node.n_inputs; k++)
+            if (node.inputs[k] != SOSIE_NO_VALUE)
+                node.inputs[k] = map[node.inputs[k]];
+        if (sosie_graph_add_node(to, &node,
+                                 from->values[from->nodes[i].output].name,
+                                 &map[from->nodes[i].output], err))
+            return err->status;
+    }
+    return SOSIE_OK;
+}
+
+/* The aspect that a file has already, or SOSIE_NO_VALUE. */
+static sosie_value_id find_aspect(const struct sosie_onnx *onnx,
+                                  const sosie_value_id *map, const char *name,
+                                  size_t dim)
+{
+    const struct sosie_onnx_output *output = find_output(onnx, name);
+    if (!output || onnx->graph.values[output->value].data ||
+        onnx->graph.values[output->value].shape.rank != 2 ||
+        onnx->graph.values[output->value].shape.dims[1] != dim)
+        return SOSIE_NO_VALUE;
+    return map[output->value];
+}
+
+/* What aspects there are when the body is made. */
+struct aspects {
+    sosie_value_id shape, colour;
+};
+
+static void copy_metadata(const struct sosie_onnx *onnx, const char *key,
+                          const char *usual, char *to, size_t room)
+{
+    const char *text = sosie_onnx_metadata(onnx, key);
+    snprintf(to, room, "%s", text ? text : usual);
+}
+
+static enum sosie_status add_file(const struct sosie_student_options *options,
+                                  struct sosie_student *student,
+                                  struct aspects *aspects,
+                                  struct sosie_error *err)
+{
+    unsigned char *bytes = NULL;
+    sosie_value_id *map = NULL;
+    const char *color;
+    size_t size;
+    enum sosie_status st =
+        sosie_file_read(options->init, MAX_FILE_BYTES, &bytes, &size, err);
+    if (!st)
+        st = sosie_onnx_read(bytes, size, NULL, &student->onnx, err);
+    free(bytes);
+    if (!st)
+        st = sosie_input_read(&student->onnx, &student->input, err);
+    if (!st && sosie_graph_is_quantized(&student->onnx.graph))
+        st = sosie_graph_dequantize(&student->onnx.graph, err);
+    if (!st)
+        st = find_features(&student->onnx, &student->features, err);
+    if (!st) {
+        map = calloc(student->onnx.graph.n_values + 1, sizeof(*map));
+        if (!map)
+            st = sosie_fail(err, SOSIE_NO_MEMORY, "a network to train");
+    }
+    if (!st)
+        st = resize(&student->onnx.graph, &student->input, options->size,
+                    &student->graph, map, err);
+    if (!st) {
+        student->features = map[student->features];
+        aspects->shape =
+            find_aspect(&student->onnx, map, "shape", options->shape_dim);
+        aspects->colour =
+            find_aspect(&student->onnx, map, "colour", options->colour_dim);
+        copy_metadata(&student->onnx, "input.scale", "0.00392156862745098",
+                      student->scale, sizeof(student->scale));
+        copy_metadata(&student->onnx, "input.bias", "0", student->bias,
+                      sizeof(student->bias));
+        color = sosie_onnx_metadata(&student->onnx, "input.color");
+        student->bgr = color && !strcmp(color, "BGR");
+        if (options->size)
+            student->input.width = student->input.height = options->size;
+    }
+    free(map);
+    if (st)
+        sosie_error_prefix(err, "%s", options->init);
+    return st;
+}
+
+static enum sosie_status add_arch(const struct sosie_student_options *options,
+                                  struct sosie_student *student,
+                                  struct sosie_error *err)
+{
+    struct sosie_graph *graph = &student->graph;
+    struct sosie_value image = {
+        .name = "image", .shape = {4, {1, 3, options->size, options->size}}};
+    enum sosie_status st =
+        sosie_graph_add_value(graph, &image, &graph->inputs[0], err);
+    if (st)
+        return st;
+    graph->n_inputs = 1;
+    snprintf(student->scale, sizeof(student->scale), "0.0078431372549");
+    snprintf(student->bias, sizeof(student->bias), "-1");
+    student->input = (struct sosie_input){.width = options->size,
+                                          .height = options->size,
+                                          .fit = SOSIE_FIT_SQUASH,
+                                          .from = {0, 1, 2}};
+    for (int c = 0; c < 3; c++)
+        for (int i = 0; i < 256; i++)
+            student->input.table[c][i] = (float)i * 0.0078431372549F - 1.0F;
+    return sosie_arch_add(graph, options->arch, graph->inputs[0], options->seed,
+                          &student->features, err);
+}
+
+/* ---- aspects and heads --------------------------------------------------- */
+
+/* n linear functions of x. */
+static enum sosie_status add_linear(struct sosie_graph *graph, const char *name,
+                                    sosie_value_id x, size_t n,
+                                    struct sosie_random *random,
+                                    sosie_value_id *out,
+                                    struct sosie_error *err)
+{
+    size_t in = graph->values[x].shape.dims[1];
+    struct sosie_node node = {.name = name,
+                              .op = SOSIE_OP_GEMM,
+                              .n_inputs = 3,
+                              .gemm = {.trans_b = true, .alpha = 1, .beta = 1}};
+    char text[160];
+    enum sosie_status st;
+    node.inputs[SOSIE_GEMM_A] = x;
+    snprintf(text, sizeof(text), "%s.weights", name);
+    st = sosie_add_weights(graph, text, &(struct sosie_shape){2, {n, in}},
+                           random, 1.0F / sqrtf((float)in),
+                           &node.inputs[SOSIE_GEMM_B], err);
+    snprintf(text, sizeof(text), "%s.bias", name);
+    if (!st)
+        st = sosie_add_weights(graph, text, &(struct sosie_shape){1, {n}}, NULL,
+                               0, &node.inputs[SOSIE_GEMM_C], err);
+    return st ? st : sosie_graph_add_node(graph, &node, name, out, err);
+}
+
+/* The name of head i's output. */
+static const char *head_name(const struct sosie_student_options *options,
+                             size_t i, char text[96])
+{
+    if (i)
+        snprintf(text, 96, "%.80s_logits", options->heads[i].name);
+    else
+        snprintf(text, 96, "logits");
+    return text;
+}
+
+static enum sosie_status add_heads(const struct sosie_student_options *options,
+                                   struct sosie_student *student,
+                                   struct aspects aspects,
+                                   struct sosie_error *err)
+{
+    struct sosie_graph *graph = &student->graph;
+    struct sosie_random random;
+    enum sosie_status st = SOSIE_OK;
+    char text[96];
+
+    sosie_random_seed(&random, options->seed + 1);
+    if (graph->values[student->features].shape.rank != 2)
+        return sosie_fail(err, SOSIE_REFUSED,
+                          "the network's features have %zu dimensions, "
+                          "expected 2",
+                          graph->values[student->features].shape.rank);
+    graph->n_outputs = 0;
+    if (aspects.shape == SOSIE_NO_VALUE)
+        st = add_linear(graph, "shape", student->features, options->shape_dim,
+                        &random, &aspects.shape, err);
+    if (!st && options->colour_dim && aspects.colour == SOSIE_NO_VALUE)
+        st = add_linear(graph, "colour", student->features, options->colour_dim,
+                        &random, &aspects.colour, err);
+    graph->outputs[graph->n_outputs++] = aspects.shape;
+    if (options->colour_dim)
+        graph->outputs[graph->n_outputs++] = aspects.colour;
+    for (size_t i = 0; i < options->n_heads && !st; i++) {
+        const struct sosie_student_head *head = &options->heads[i];
+        bool of_colour = head->of_colour && options->colour_dim;
+        st = add_linear(graph, head_name(options, i, text),
+                        of_colour ? aspects.colour : aspects.shape,
+                        head->n_labels, &random,
+                        &graph->outputs[graph->n_outputs], err);
+        graph->n_outputs++;
+    }
+    return st;
+}
+
+static void set_dense_strides(struct sosie_input *input)
+{
+    size_t w = input->width, h = input->height;
+    if (input->channels_last)
+        sosie_input_set_strides(input,
+                                (const size_t[4]){3 * w * h, 3 * w, 3, 1});
+    else
+        sosie_input_set_strides(input,
+                                (const size_t[4]){3 * w * h, w * h, w, 1});
+}
+
+enum sosie_status
+sosie_student_init(const struct sosie_student_options *options,
+                   struct sosie_student *student, struct sosie_error *err)
+{
+    struct aspects aspects = {SOSIE_NO_VALUE, SOSIE_NO_VALUE};
+    enum sosie_status st;
+    *student = (struct sosie_student){.features = SOSIE_NO_VALUE};
+    st = options->init ? add_file(options, student, &aspects, err)
+                       : add_arch(options, student, err);
+    if (!st)
+        st = add_heads(options, student, aspects, err);
+    if (!st) { /* the features' value may become another */
+        student->graph.outputs[student->graph.n_outputs++] = student->features;
+        st = sosie_graph_tidy(&student->graph, err);
+    }
+    if (!st)
+        student->features = student->graph.outputs[--student->graph.n_outputs];
+    set_dense_strides(&student->input);
+    if (st)
+        sosie_student_release(student);
+    return st;
+}
+
+void sosie_student_release(struct sosie_student *student)
+{
+    sosie_graph_release(&student->graph);
+    sosie_onnx_release(&student->onnx);
+    *student = (struct sosie_student){.features = SOSIE_NO_VALUE};
+}
+
+/* ---- writing ------------------------------------------------------------- */
+
+enum { MAX_OUTPUTS = SOSIE_DATASET_MAX_COLUMNS + 4, MAX_METADATA = 32 };
+
+/* What is gathered for sosie_onnx_write. */
+struct writing {
+    const struct sosie_student_options *options;
+    struct sosie_student student;
+    struct sosie_arena arena;
+    struct sosie_onnx_output outputs[MAX_OUTPUTS];
+    struct sosie_onnx_property metadata[MAX_METADATA];
+    struct sosie_onnx_names names;
+};
+
+static void add_output(struct writing *w, const char *name, sosie_value_id id)
+{
+    w->outputs[w->names.n_outputs++] = (struct sosie_onnx_output){name, id};
+}
+
+static void add_property(struct writing *w, const char *key, const char *value)
+{
+    if (w->names.n_metadata < MAX_METADATA)
+        w->metadata[w->names.n_metadata++] =
+            (struct sosie_onnx_property){key, value};
+}
+
+static char *joined_labels(struct sosie_arena *arena,
+                           const struct sosie_student_head *head)
+{
+    size_t size = 1;
+    char *text, *at;
+    for (size_t i = 0; i < head->n_labels; i++)
+        size += strlen(head->labels[i]) + 1;
+    at = text = sosie_arena_alloc(arena, size, 1);
+    for (size_t i = 0; text && i < head->n_labels; i++)
+        at += sprintf(at, "%s%s", i ? "\n" : "", head->labels[i]);
+    return text;
+}
+
+static enum sosie_status add_labels(struct writing *w, struct sosie_error *err)
+{
+    const struct sosie_student_options *o = w->options;
+    size_t first = o->colour_dim ? 2 : 1;
+    for (size_t i = 0; i < o->n_heads; i++) {
+        char text[96];
+        char *labels = joined_labels(&w->arena, &o->heads[i]);
+        char *output = sosie_arena_strdup(&w->arena, head_name(o, i, text));
+        char *key =
+            i ? sosie_arena_printf(&w->arena, "%s_labels", o->heads[i].name)
+              : sosie_arena_strdup(&w->arena, "labels");
+        if (!labels || !output || !key)
+            return sosie_fail(err, SOSIE_NO_MEMORY, "labels");
+        add_property(w, key, labels);
+        add_output(w, output, w->student.graph.outputs[first + i]);
+    }
+    return SOSIE_OK;
+}
+
+static enum sosie_status add_embedding(struct writing *w,
+                                       struct sosie_error *err)
+{
+    struct sosie_graph *graph = &w->student.graph;
+    const struct sosie_student_options *o = w->options;
+    struct sosie_node node = {.name = "embedding",
+                              .op = SOSIE_OP_CONCAT,
+                              .n_inputs = 2,
+                              .inputs = {graph->outputs[0], graph->outputs[1]},
+                              .axis = 1};
+    sosie_value_id id = graph->outputs[0];
+    enum sosie_status st = SOSIE_OK;
+    char *aspects;
+    if (o->colour_dim)
+        st = sosie_graph_add_node(graph, &node, "embedding", &id, err);
+    if (st)
+        return st;
+    add_output(w, "embedding", id);
+    aspects = o->colour_dim
+                  ? sosie_arena_printf(&w->arena, "shape=%zu,colour=%zu",
+                                       o->shape_dim, o->colour_dim)
+                  : sosie_arena_printf(&w->arena, "shape=%zu", o->shape_dim);
+    if (!aspects)
+        return sosie_fail(err, SOSIE_NO_MEMORY, "metadata");
+    add_property(w, "embedding.aspects", aspects);
+    return SOSIE_OK;
+}
+
+/* What the file says of itself: outputs and metadata. */
+static enum sosie_status describe(struct writing *w, struct sosie_error *err)
+{
+    struct sosie_student *student = &w->student;
+    struct sosie_graph *graph = &student->graph;
+    enum sosie_status st = add_embedding(w, err);
+    if (!st)
+        st = add_labels(w, err);
+    if (st)
+        return st;
+    add_output(w, "features", student->features);
+    if (w->options->colour_dim) { /* else the embedding is the shape */
+        add_output(w, "shape", graph->outputs[0]);
+        add_output(w, "colour", graph->outputs[1]);
+    }
+    add_property(w, "input.scale", student->scale);
+    add_property(w, "input.bias", student->bias);
+    add_property(w, "input.fit",
+                 student->input.fit == SOSIE_FIT_SQUASH ? "squash"
+                                                        : "letterbox");
+    if (student->input.channels_last)
+        add_property(w, "input.layout", "NHWC");
+    if (student->bgr)
+        add_property(w, "input.color", "BGR");
+    return SOSIE_OK;
+}
+
+static enum sosie_status set_params(struct sosie_graph *graph,
+                                    const struct sosie_student_params *params,
+                                    struct sosie_error *err)
+{
+    for (size_t i = 0; i < params->n; i++) {
+        struct sosie_value *value = &graph->values[params->all[i].value];
+        if (!value->data ||
+            sosie_shape_count(&value->shape) != params->all[i].n)
+            return sosie_fail(err, SOSIE_CORRUPT,
+                              "parameters of another network");
+        value->data = params->block + params->all[i].offset;
+    }
+    return SOSIE_OK;
+}
+
+enum sosie_status
+sosie_student_write(const struct sosie_student_options *options,
+                    const struct sosie_student_params *params,
+                    const struct sosie_onnx_property *metadata,
+                    size_t n_metadata, unsigned char **bytes, size_t *size,
+                    struct sosie_error *err)
+{
+    struct writing w = {.options = options};
+    struct sosie_graph *graph = &w.student.graph;
+    enum sosie_status st = sosie_student_init(options, &w.student, err);
+    if (!st)
+        st = set_params(graph, params, err);
+    if (!st)
+        st = describe(&w, err);
+    if (st)
+        goto out;
+    for (size_t i = 0; i < n_metadata; i++)
+        add_property(&w, metadata[i].key, metadata[i].value);
+    graph->n_outputs = 0;
+    for (size_t i = 0; i < w.names.n_outputs; i++)
+        graph->outputs[graph->n_outputs++] = w.outputs[i].value;
+    w.names.outputs = w.outputs;
+    w.names.metadata = w.metadata;
+    st = sosie_graph_simplify(graph, err);
+    for (size_t i = 0; i < w.names.n_outputs; i++)
+        w.outputs[i].value = graph->outputs[i];
+    if (!st)
+        st = sosie_onnx_write(graph, &w.names, bytes, size, err);
+out:
+    sosie_student_release(&w.student);
+    sosie_arena_release(&w.arena);
+    return st;
+}
