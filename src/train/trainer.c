@@ -1,0 +1,414 @@
+/* trainer.c: making a trainer, its steps, and the network they lead to. */
+#include "train/trainer_private.h"
+
+#include "base/clock.h"
+#include "nn/net.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Share of a running statistic that a step replaces. */
+static const float STATISTICS_MOMENTUM = 0.1F;
+
+struct sosie_trainer_options sosie_trainer_options_defaults(void)
+{
+    struct sosie_trainer_options o = {
+        .student = {.shape_dim = 256, .colour_dim = 64},
+        .batch = 128,
+        .shard = 32,
+        .epochs = 10,
+        .n_workers = sosie_cpu_count(),
+        .weights = {.heads = 1,
+                    .identity = 1,
+                    .colour = 0.5F,
+                    .histogram = 5,
+                    .teacher = 5},
+        .smoothing = 0.1F,
+        .temperature = 0.1F,
+        .first = sosie_augmentation_colour(),
+        .second = sosie_augmentation_shape(),
+        .optimiser = sosie_optimiser_options_defaults(SOSIE_ADAMW),
+        .rate = 5e-4F,
+        .head_rate = 2,
+        .warm_up = 0.05,
+        .precision = SOSIE_PRECISION_AUTO,
+    };
+    o.optimiser.weight_decay = 0.02F;
+    o.optimiser.clip_norm = 10;
+    o.optimiser.ema = 0.999F;
+    return o;
+}
+
+/* ---- heads --------------------------------------------------------------- */
+
+static bool is_colour(const char *name)
+{
+    return !strcmp(name, "color") || !strcmp(name, "colour") ||
+           !strcmp(name, "baseColour") || !strcmp(name, "baseColor");
+}
+
+/* One for each of the data set's labels. */
+static enum sosie_status make_heads(struct sosie_trainer *t,
+                                    struct sosie_error *err)
+{
+    struct sosie_student_options *student = &t->options.student;
+    student->n_heads = 0;
+    for (size_t c = 0; c < t->dataset->n_columns; c++) {
+        const struct sosie_dataset_column *column = &t->dataset->columns[c];
+        if (column->n_values < 2)
+            return sosie_fail(err, SOSIE_BAD_INPUT,
+                              "label \"%.80s\" has %zu value%s, expected at "
+                              "least 2 to tell apart",
+                              column->name, column->n_values,
+                              column->n_values == 1 ? "" : "s");
+        t->columns[student->n_heads] = c;
+        student->heads[student->n_heads++] = (struct sosie_student_head){
+            column->name, column->n_values, column->values,
+            is_colour(column->name)};
+    }
+    return SOSIE_OK;
+}
+
+/* ---- the network --------------------------------------------------------- */
+
+/* Numbers to try a pass with. */
+static void fill_trial(struct sosie_trainable_run *run, size_t n)
+{
+    float *x = sosie_trainable_run_input(run);
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)((i * 37 + 11) % 101) / 50.0F - 1.0F;
+}
+
+/* The least of a few passes forward and backward. */
+static enum sosie_status time_passes(const struct sosie_trainer *t,
+                                     struct sosie_trainable *trainable,
+                                     double *ms, struct sosie_error *err)
+{
+    struct sosie_trainable_run *run = NULL;
+    enum sosie_status st = sosie_trainable_run_create(trainable, &run, err);
+    *ms = INFINITY;
+    if (!st)
+        fill_trial(run,
+                   t->options.shard * 3 * t->input.width * t->input.height);
+    for (int i = 0; i < 3 && !st; i++) {
+        double start = sosie_clock_ms();
+        st = sosie_trainable_run_forward(run, err);
+        for (size_t k = 0; k < sosie_trainable_graph(trainable)->n_outputs; k++)
+            memset(
+                sosie_trainable_run_output_grad(run, k), 0,
+                sosie_shape_count(
+                    &sosie_trainable_graph(trainable)
+                         ->values[sosie_trainable_graph(trainable)->outputs[k]]
+                         .shape) *
+                    t->options.shard * sizeof(float));
+        if (!st)
+            st = sosie_trainable_run_backward(run, err);
+        *ms = fmin(*ms, sosie_clock_ms() - start);
+    }
+    sosie_trainable_run_destroy(run);
+    return st;
+}
+
+static enum sosie_status make_trainable(struct sosie_trainer *t, bool bf16,
+                                        struct sosie_trainable **out,
+                                        struct sosie_error *err)
+{
+    const struct sosie_trainable_options options = {
+        .n = t->options.shard, .plain = t->options.plain, .bf16 = bf16};
+    struct sosie_student student;
+    enum sosie_status st =
+        sosie_student_init(&t->options.student, &student, err);
+    if (st)
+        return st;
+    t->input = student.input;
+    st = sosie_trainable_create(&student.graph, &options, out, err);
+    /* the parameters were copied; other constants are borrowed from the file */
+    if (t->onnx_used < 2)
+        t->onnx[t->onnx_used++] = student.onnx;
+    else
+        sosie_onnx_release(&student.onnx);
+    return st;
+}
+
+/* In the precision wanted, or the one that a few passes are faster in. */
+static enum sosie_status choose_trainable(struct sosie_trainer *t,
+                                          struct sosie_error *err)
+{
+    bool may_bf16 = sosie_cpu_has_bf16() && !t->options.plain;
+    enum sosie_precision wanted = t->options.precision;
+    struct sosie_trainable *other = NULL;
+    double f32 = 0, bf16 = 0;
+    enum sosie_status st;
+
+    if (wanted == SOSIE_PRECISION_INT8)
+        return sosie_fail(err, SOSIE_BAD_INPUT,
+                          "networks are trained in f32 or bf16, not in int8");
+    if (wanted == SOSIE_PRECISION_AUTO && !may_bf16)
+        wanted = SOSIE_PRECISION_F32;
+    t->options.precision = wanted;
+    st = make_trainable(t, wanted == SOSIE_PRECISION_BF16, &t->trainable, err);
+    if (st || wanted != SOSIE_PRECISION_AUTO)
+        return st;
+    t->options.precision = SOSIE_PRECISION_F32;
+    st = make_trainable(t, true, &other, err);
+    if (!st)
+        st = time_passes(t, t->trainable, &f32, err);
+    if (!st)
+        st = time_passes(t, other, &bf16, err);
+    if (!st && bf16 < f32) {
+        struct sosie_trainable *slower = t->trainable;
+        t->trainable = other;
+        other = slower;
+        t->options.precision = SOSIE_PRECISION_BF16;
+    }
+    sosie_trainable_destroy(other);
+    return st;
+}
+
+/* What the optimiser moves: everything but statistics. */
+static enum sosie_status make_slices(struct sosie_trainer *t,
+                                     struct sosie_error *err)
+{
+    const struct sosie_graph *graph = sosie_trainable_graph(t->trainable);
+    bool has_file = t->options.student.init != NULL;
+    t->params = sosie_trainable_params(t->trainable, &t->n_floats);
+    t->param_list = sosie_trainable_param_list(t->trainable, &t->n_params);
+    t->slices =
+        sosie_arena_alloc(&t->arena, t->n_params + 1, sizeof(*t->slices));
+    t->grads = sosie_arena_alloc(&t->arena, t->n_floats + 1, sizeof(float));
+    if (!t->slices || !t->grads)
+        return sosie_fail(err, SOSIE_NO_MEMORY, "the optimiser");
+    for (size_t p = 0; p < t->n_params; p++) {
+        const struct sosie_param *param = &t->param_list[p];
+        const char *name = graph->values[param->value].name;
+        const char *dot = strrchr(name, '.');
+        bool is_new = has_file && dot &&
+                      (!strcmp(dot, ".weights") || !strcmp(dot, ".bias"));
+        if (param->kind >= SOSIE_PARAM_MEAN)
+            continue;
+        t->slices[t->n_slices++] = (struct sosie_slice_options){
+            .offset = param->offset,
+            .n = param->n,
+            .rate = is_new ? t->options.head_rate : 1,
+            .decays = param->kind == SOSIE_PARAM_WEIGHT};
+    }
+    return sosie_optimiser_init(&t->optimiser, &t->options.optimiser, t->params,
+                                t->n_floats, err);
+}
+
+/* ---- create -------------------------------------------------------------- */
+
+static enum sosie_status check_options(const struct sosie_trainer_options *o,
+                                       struct sosie_error *err)
+{
+    if (o->shard < 2 || o->shard % 2 || !o->batch || o->batch % o->shard)
+        return sosie_fail(err, SOSIE_BAD_INPUT,
+                          "a batch of %zu views in shards of %zu, expected an "
+                          "even shard and a multiple of it",
+                          o->batch, o->shard);
+    if (!o->student.shape_dim)
+        return sosie_fail(err, SOSIE_BAD_INPUT, "an embedding of no numbers");
+    return SOSIE_OK;
+}
+
+static enum sosie_status open_teacher(struct sosie_trainer *t,
+                                      struct sosie_error *err)
+{
+    struct sosie_model_options options = sosie_model_options_defaults();
+    if (!t->options.teacher)
+        return SOSIE_OK;
+    options.max_batch = 1;
+    options.precision = SOSIE_PRECISION_AUTO;
+    return sosie_model_open(t->options.teacher, &options, &t->teacher, err);
+}
+
+static void count_steps(struct sosie_trainer *t)
+{
+    double steps;
+    t->n_shards = t->options.batch / t->options.shard;
+    t->steps_per_epoch = t->n_train / (t->options.batch / 2);
+    steps = t->options.epochs * (double)t->steps_per_epoch;
+    t->n_steps = steps < 1 ? 1 : (size_t)(steps + 0.5);
+}
+
+enum sosie_status
+sosie_trainer_create(const struct sosie_dataset *dataset,
+                     const struct sosie_pixels *pixels,
+                     const struct sosie_trainer_options *options,
+                     struct sosie_trainer **out, struct sosie_error *err)
+{
+    struct sosie_trainer *t = calloc(1, sizeof(*t));
+    enum sosie_status st;
+    if (!t)
+        return sosie_fail(err, SOSIE_NO_MEMORY, "a trainer");
+    t->options = *options;
+    t->options.student.seed = options->seed;
+    t->dataset = dataset;
+    t->pixels = pixels;
+    st = check_options(options, err);
+    if (!st)
+        st = make_heads(t, err);
+    if (!st)
+        st = trainer_find_photos(t, err);
+    if (!st) {
+        count_steps(t);
+        st = choose_trainable(t, err);
+    }
+    if (!st)
+        st = open_teacher(t, err);
+    if (!st)
+        st = make_slices(t, err);
+    if (!st)
+        st = trainer_batch_init(t, err);
+    if (!st)
+        st = sosie_pool_create(options->n_workers ? options->n_workers : 1,
+                               t->n_shards + 1, &t->pool, err);
+    if (st) {
+        sosie_trainer_destroy(t);
+        return st;
+    }
+    *out = t;
+    return SOSIE_OK;
+}
+
+void sosie_trainer_destroy(struct sosie_trainer *t)
+{
+    if (!t)
+        return;
+    sosie_pool_destroy(t->pool);
+    trainer_batch_release(t);
+    sosie_optimiser_release(&t->optimiser);
+    sosie_model_close(t->teacher);
+    sosie_trainable_destroy(t->trainable);
+    for (size_t i = 0; i < t->onnx_used; i++)
+        sosie_onnx_release(&t->onnx[i]);
+    sosie_arena_release(&t->arena);
+    free(t);
+}
+
+const struct sosie_trainer_options *
+sosie_trainer_options(const struct sosie_trainer *trainer)
+{
+    return &trainer->options;
+}
+
+size_t sosie_trainer_n_steps(const struct sosie_trainer *trainer)
+{
+    return trainer->n_steps;
+}
+
+size_t sosie_trainer_step_number(const struct sosie_trainer *trainer)
+{
+    return trainer->step;
+}
+
+size_t sosie_trainer_steps_per_epoch(const struct sosie_trainer *trainer)
+{
+    return trainer->steps_per_epoch;
+}
+
+float sosie_trainer_rate(const struct sosie_trainer *trainer)
+{
+    size_t n = trainer->n_steps;
+    size_t warm_up = (size_t)(trainer->options.warm_up * (double)n);
+    return sosie_rate_at(trainer->step, n, warm_up, trainer->options.rate,
+                         trainer->options.rate * 0.01F);
+}
+
+size_t sosie_trainer_memory(const struct sosie_trainer *trainer)
+{
+    return trainer->n_shards * sosie_trainable_run_size(trainer->trainable) +
+           5 * trainer->n_floats * sizeof(float);
+}
+
+/* ---- steps --------------------------------------------------------------- */
+
+/* Running means and variances follow those of the batch; variances are those of
+ * a sample. */
+static void update_statistics(struct sosie_trainer *t)
+{
+    for (size_t p = 0; p < t->n_params; p++) {
+        const struct sosie_param *param = &t->param_list[p];
+        float *running = t->params + param->offset;
+        const float *batch = t->grads + param->offset;
+        if (param->kind < SOSIE_PARAM_MEAN)
+            continue;
+        for (size_t i = 0; i < param->n; i++)
+            running[i] += STATISTICS_MOMENTUM * (batch[i] - running[i]);
+        if (t->optimiser.average)
+            memcpy(t->optimiser.average + param->offset, running,
+                   param->n * sizeof(float));
+    }
+}
+
+enum sosie_status sosie_trainer_step(struct sosie_trainer *t,
+                                     struct sosie_error *err)
+{
+    double norm;
+    enum sosie_status st = trainer_forward(t, err);
+    if (!st)
+        st = trainer_losses(t, err);
+    if (!st)
+        st = trainer_backward(t, err);
+    if (!st) {
+        st = sosie_optimiser_step(&t->optimiser, t->params, t->grads, t->slices,
+                                  t->n_slices, sosie_trainer_rate(t), &norm,
+                                  err);
+        if (st) {
+            sosie_error_prefix(err, "step %zu", t->step + 1);
+            return SOSIE_REFUSED;
+        }
+    }
+    if (st)
+        return st;
+    update_statistics(t);
+    t->losses.grad_norm += norm;
+    t->losses.n_steps++;
+    t->step++;
+    return sosie_trainable_pack(t->trainable, err);
+}
+
+struct sosie_trainer_losses
+sosie_trainer_take_losses(struct sosie_trainer *trainer)
+{
+    struct sosie_trainer_losses mean = trainer->losses;
+    double n = mean.n_steps ? (double)mean.n_steps : 1;
+    mean.total /= n;
+    mean.heads /= n;
+    mean.identity /= n;
+    mean.colour /= n;
+    mean.histogram /= n;
+    mean.teacher /= n;
+    mean.grad_norm /= n;
+    for (size_t h = 0; h < SOSIE_DATASET_MAX_COLUMNS; h++)
+        mean.right[h] /= n;
+    trainer->losses = (struct sosie_trainer_losses){0};
+    return mean;
+}
+
+enum sosie_status
+sosie_trainer_write(struct sosie_trainer *trainer,
+                    const struct sosie_onnx_property *metadata,
+                    size_t n_metadata, unsigned char **bytes, size_t *size,
+                    struct sosie_error *err)
+{
+    struct sosie_student_param *all =
+        calloc(trainer->n_params + 1, sizeof(*all));
+    struct sosie_student_params params = {
+        .block = trainer->optimiser.average ? trainer->optimiser.average
+                                            : trainer->params,
+        .n = trainer->n_params,
+        .all = all};
+    enum sosie_status st;
+    if (!all)
+        return sosie_fail(err, SOSIE_NO_MEMORY, "a network to write");
+    for (size_t p = 0; p < trainer->n_params; p++)
+        all[p] = (struct sosie_student_param){trainer->param_list[p].value,
+                                              trainer->param_list[p].offset,
+                                              trainer->param_list[p].n};
+    st = sosie_student_write(&trainer->options.student, &params, metadata,
+                             n_metadata, bytes, size, err);
+    free(all);
+    return st;
+}

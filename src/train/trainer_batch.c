@@ -1,0 +1,317 @@
+/* trainer_batch.c: photos -> pairs of views -> shards, forward and backward. */
+#include "train/trainer_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- photos -------------------------------------------------------------- */
+
+static void *room(struct sosie_trainer *t, size_t n, size_t size)
+{
+    return sosie_arena_alloc(&t->arena, n ? n : 1, size);
+}
+
+static int32_t identity_of(const struct sosie_trainer *t, size_t photo)
+{
+    return t->dataset->photos[photo].identity;
+}
+
+/* Train photos by identity: a counting sort, from the end of each. */
+static void find_siblings(struct sosie_trainer *t)
+{
+    size_t n = t->dataset->n_identities, *ends = t->first_sibling;
+    for (size_t i = 0; i < t->n_train; i++)
+        if (identity_of(t, t->train[i]) >= 0)
+            ends[identity_of(t, t->train[i])]++;
+    for (size_t i = 1; i <= n; i++)
+        ends[i] += ends[i - 1];
+    for (size_t i = t->n_train; i-- > 0;)
+        if (identity_of(t, t->train[i]) >= 0)
+            t->siblings[--ends[identity_of(t, t->train[i])]] = t->train[i];
+}
+
+enum sosie_status trainer_find_photos(struct sosie_trainer *t,
+                                      struct sosie_error *err)
+{
+    const struct sosie_dataset *dataset = t->dataset;
+    t->train = room(t, dataset->n, sizeof(*t->train));
+    t->order = room(t, dataset->n, sizeof(*t->order));
+    t->siblings = room(t, dataset->n, sizeof(*t->siblings));
+    t->first_sibling =
+        room(t, dataset->n_identities + 2, sizeof(*t->first_sibling));
+    if (!t->train || !t->order || !t->siblings || !t->first_sibling)
+        return sosie_fail(err, SOSIE_NO_MEMORY, "%zu photos", dataset->n);
+    for (size_t i = 0; i < dataset->n; i++)
+        if (dataset->photos[i].split == SOSIE_SPLIT_TRAIN &&
+            sosie_pixels_get(t->pixels, i).width)
+            t->train[t->n_train++] = i;
+    if (t->n_train * 2 < t->options.batch)
+        return sosie_fail(err, SOSIE_BAD_INPUT,
+                          "%zu photos to train on; a batch of %zu views needs "
+                          "%zu",
+                          t->n_train, t->options.batch, t->options.batch / 2);
+    find_siblings(t);
+    t->order_of = SIZE_MAX;
+    return SOSIE_OK;
+}
+
+/* A generator for one purpose at one place. */
+static struct sosie_random random_at(const struct sosie_trainer *t,
+                                     uint64_t purpose, uint64_t a, uint64_t b)
+{
+    struct sosie_random random;
+    sosie_random_seed(&random, t->options.seed * 0x9e3779b97f4a7c15U + purpose);
+    for (int i = 0; i < 2; i++)
+        sosie_random_seed(&random, sosie_random_u64(&random) ^ (i ? b : a));
+    return random;
+}
+
+static void shuffle(struct sosie_trainer *t, size_t epoch)
+{
+    struct sosie_random random = random_at(t, 1, epoch, 0);
+    if (t->order_of == epoch)
+        return;
+    memcpy(t->order, t->train, t->n_train * sizeof(*t->order));
+    for (size_t i = t->n_train; i > 1; i--) {
+        size_t k = sosie_random_below(&random, i), photo = t->order[k];
+        t->order[k] = t->order[i - 1];
+        t->order[i - 1] = photo;
+    }
+    t->order_of = epoch;
+}
+
+/* Another photo of the same identity half of the time, else the same. */
+static size_t partner(const struct sosie_trainer *t, size_t photo,
+                      struct sosie_random *random)
+{
+    int32_t identity = identity_of(t, photo);
+    size_t first, n;
+    if (identity < 0 || sosie_random_unit(random) < 0.5)
+        return photo;
+    first = t->first_sibling[identity];
+    n = t->first_sibling[identity + 1] - first;
+    return n ? t->siblings[first + sosie_random_below(random, n)] : photo;
+}
+
+static void put_photo(struct sosie_trainer *t, size_t view, size_t photo)
+{
+    const struct sosie_dataset_photo *p = &t->dataset->photos[photo];
+    struct trainer_batch *b = &t->batch;
+    b->photos[view] = photo;
+    b->groups[view] = p->group;
+    b->identities[view] = p->identity >= 0
+                              ? p->identity
+                              : (int32_t)(t->dataset->n_identities + photo);
+    for (size_t h = 0; h < t->options.student.n_heads; h++)
+        b->labels[h][view] = t->options.student.heads[h].of_colour && view % 2
+                                 ? -1
+                                 : p->labels[t->columns[h]];
+}
+
+static void pick_photos(struct sosie_trainer *t)
+{
+    size_t pairs = t->options.batch / 2;
+    size_t first = t->step % t->steps_per_epoch * pairs;
+    shuffle(t, t->step / t->steps_per_epoch);
+    for (size_t j = 0; j < pairs; j++) {
+        struct sosie_random random = random_at(t, 2, t->step, j);
+        size_t photo = t->order[(first + j) % t->n_train];
+        put_photo(t, 2 * j, photo);
+        put_photo(t, 2 * j + 1, partner(t, photo, &random));
+    }
+}
+
+/* ---- shards -------------------------------------------------------------- */
+
+static enum sosie_status view_forward(struct trainer_shard *shard, size_t view,
+                                      struct sosie_error *err)
+{
+    struct sosie_trainer *t = shard->trainer;
+    const struct sosie_input *input = &t->input;
+    struct trainer_batch *b = &t->batch;
+    struct sosie_image photo = sosie_pixels_get(t->pixels, b->photos[view]);
+    struct sosie_image seen = {input->width, input->height, shard->rgb};
+    struct sosie_random random = random_at(t, 3, t->step, view);
+    size_t size = (size_t)3 * input->width * input->height;
+    const uint8_t *teacher_rgb = shard->teacher_rgb;
+    const struct sosie_model_info *info;
+    enum sosie_status st = sosie_augment(
+        view % 2 ? &t->options.second : &t->options.first, &photo, &random,
+        input->fit, input->width, input->height, shard->rgb, err);
+    if (st)
+        return st;
+    sosie_input_fill(input, shard->rgb,
+                     sosie_trainable_run_input(shard->run) +
+                         (view - shard->first) * size);
+    if (view % 2)
+        return SOSIE_OK;
+    if (t->options.weights.histogram > 0)
+        sosie_colour_histogram(&seen,
+                               b->histograms + view / 2 * SOSIE_COLOUR_DIM);
+    if (!shard->teacher)
+        return SOSIE_OK;
+    info = sosie_model_info(t->teacher);
+    st = sosie_image_fit(&seen, SOSIE_FIT_SQUASH, info->width, info->height,
+                         shard->teacher_rgb, err);
+    return st ? st
+              : sosie_model_forward(shard->teacher, &teacher_rgb, 1,
+                                    b->teacher + view / 2 * info->dim, NULL,
+                                    err);
+}
+
+static void shard_forward(void *argument, size_t worker)
+{
+    struct trainer_shard *shard = argument;
+    const struct sosie_trainer *t = shard->trainer;
+    struct trainer_batch *b = &shard->trainer->batch;
+    size_t n = t->options.shard;
+    enum sosie_status st = SOSIE_OK;
+    (void)worker;
+
+    for (size_t i = 0; i < n && !st; i++)
+        st = view_forward(shard, shard->first + i, &shard->error);
+    if (!st)
+        st = sosie_trainable_run_forward(shard->run, &shard->error);
+    for (size_t k = 0; k < b->n_outputs && !st; k++)
+        memcpy(b->outputs[k] + shard->first * b->dims[k],
+               sosie_trainable_run_output(shard->run, k),
+               n * b->dims[k] * sizeof(float));
+    shard->status = st;
+}
+
+static void shard_backward(void *argument, size_t worker)
+{
+    struct trainer_shard *shard = argument;
+    const struct trainer_batch *b = &shard->trainer->batch;
+    (void)worker;
+    for (size_t k = 0; k < b->n_outputs; k++)
+        memcpy(sosie_trainable_run_output_grad(shard->run, k),
+               b->grads[k] + shard->first * b->dims[k],
+               shard->trainer->options.shard * b->dims[k] * sizeof(float));
+    shard->status = sosie_trainable_run_backward(shard->run, &shard->error);
+}
+
+/* Every shard through `job`; the first that failed says why. */
+static enum sosie_status each_shard(struct sosie_trainer *t, sosie_job *job,
+                                    struct sosie_error *err)
+{
+    for (size_t s = 0; s < t->n_shards; s++)
+        sosie_pool_submit(t->pool, job, &t->shards[s]);
+    sosie_pool_wait(t->pool);
+    for (size_t s = 0; s < t->n_shards; s++)
+        if (t->shards[s].status) {
+            *err = t->shards[s].error;
+            return t->shards[s].status;
+        }
+    return SOSIE_OK;
+}
+
+enum sosie_status trainer_forward(struct sosie_trainer *t,
+                                  struct sosie_error *err)
+{
+    pick_photos(t);
+    return each_shard(t, shard_forward, err);
+}
+
+/* Statistics of batch normalisation are averaged, all else is summed. */
+static void sum_grads(struct sosie_trainer *t)
+{
+    memcpy(t->grads, sosie_trainable_run_grads(t->shards[0].run),
+           t->n_floats * sizeof(float));
+    for (size_t s = 1; s < t->n_shards; s++) {
+        const float *more = sosie_trainable_run_grads(t->shards[s].run);
+        for (size_t i = 0; i < t->n_floats; i++)
+            t->grads[i] += more[i];
+    }
+    for (size_t p = 0; p < t->n_params; p++)
+        for (size_t i = 0; t->param_list[p].kind >= SOSIE_PARAM_MEAN &&
+                           i < t->param_list[p].n;
+             i++)
+            t->grads[t->param_list[p].offset + i] /= (float)t->n_shards;
+}
+
+enum sosie_status trainer_backward(struct sosie_trainer *t,
+                                   struct sosie_error *err)
+{
+    enum sosie_status st = each_shard(t, shard_backward, err);
+    if (!st)
+        sum_grads(t);
+    return st;
+}
+
+/* ---- room ---------------------------------------------------------------- */
+
+static enum sosie_status make_shards(struct sosie_trainer *t,
+                                     struct sosie_error *err)
+{
+    size_t pixels = (size_t)3 * t->input.width * t->input.height;
+    enum sosie_status st = SOSIE_OK;
+    t->shards = room(t, t->n_shards, sizeof(*t->shards));
+    for (size_t s = 0; t->shards && s < t->n_shards && !st; s++) {
+        struct trainer_shard *shard = &t->shards[s];
+        shard->trainer = t;
+        shard->first = s * t->options.shard;
+        shard->rgb = room(t, pixels, 1);
+        if (!shard->rgb)
+            return sosie_fail(err, SOSIE_NO_MEMORY, "views");
+        st = sosie_trainable_run_create(t->trainable, &shard->run, err);
+        if (!st && t->teacher) {
+            const struct sosie_model_info *info = sosie_model_info(t->teacher);
+            shard->teacher_rgb =
+                room(t, (size_t)3 * info->width * info->height, 1);
+            st = shard->teacher_rgb
+                     ? sosie_model_run_create(t->teacher, &shard->teacher, err)
+                     : sosie_fail(err, SOSIE_NO_MEMORY, "views");
+        }
+    }
+    return t->shards ? st : sosie_fail(err, SOSIE_NO_MEMORY, "shards");
+}
+
+enum sosie_status trainer_batch_init(struct sosie_trainer *t,
+                                     struct sosie_error *err)
+{
+    const struct sosie_trainer_options *o = &t->options;
+    struct trainer_batch *b = &t->batch;
+    size_t n = o->batch, k = 0, largest;
+    bool ok;
+
+    b->dims[k++] = o->student.shape_dim;
+    if (o->student.colour_dim)
+        b->dims[k++] = o->student.colour_dim;
+    for (size_t h = 0; h < o->student.n_heads; h++)
+        b->dims[k++] = o->student.heads[h].n_labels;
+    b->n_outputs = k;
+    largest = o->student.shape_dim > o->student.colour_dim
+                  ? o->student.shape_dim
+                  : o->student.colour_dim;
+    b->photos = room(t, n, sizeof(*b->photos));
+    b->identities = room(t, n, sizeof(*b->identities));
+    b->groups = room(t, n, sizeof(*b->groups));
+    b->row_labels = room(t, n, sizeof(*b->row_labels));
+    b->rows = room(t, n * largest, sizeof(float));
+    b->row_grads = room(t, n * largest, sizeof(float));
+    b->histograms = room(t, n * SOSIE_COLOUR_DIM, sizeof(float));
+    ok = b->photos && b->identities && b->groups && b->row_labels && b->rows &&
+         b->row_grads && b->histograms;
+    if (t->teacher) {
+        b->teacher = room(t, n * sosie_model_info(t->teacher)->dim, 4);
+        ok = ok && b->teacher;
+    }
+    for (k = 0; k < b->n_outputs && ok; k++) {
+        b->outputs[k] = room(t, n * b->dims[k], sizeof(float));
+        b->grads[k] = room(t, n * b->dims[k], sizeof(float));
+        ok = b->outputs[k] && b->grads[k];
+    }
+    for (size_t h = 0; h < o->student.n_heads && ok; h++)
+        ok = (b->labels[h] = room(t, n, sizeof(int32_t))) != NULL;
+    return ok ? make_shards(t, err)
+              : sosie_fail(err, SOSIE_NO_MEMORY, "a batch of %zu views", n);
+}
+
+void trainer_batch_release(struct sosie_trainer *t)
+{
+    for (size_t s = 0; t->shards && s < t->n_shards; s++) {
+        sosie_trainable_run_destroy(t->shards[s].run);
+        sosie_model_run_destroy(t->shards[s].teacher);
+    }
+}
