@@ -270,6 +270,9 @@ static inline dnnl_status_t sosie_softmax_pd(dnnl_engine_t engine, sosie_md md,
 
 /* ---- training ------------------------------------------------------------ */
 
+/* Whether the gradient of a batch normalisation must be given its shift. */
+enum { SOSIE_NORM_GRAD_READS_SHIFT = 1 };
+
 /* Numbers of another type than float32, `strides` elements apart. */
 static inline dnnl_status_t
 sosie_md_typed(struct sosie_mds *mds, int rank, const dnnl_dims_t dims,

@@ -306,6 +306,9 @@ static inline dnnl_status_t sosie_softmax_pd(dnnl_engine_t engine, sosie_md md,
 
 /* ---- training ------------------------------------------------------------ */
 
+/* Whether the gradient of a batch normalisation must be given its shift. */
+enum { SOSIE_NORM_GRAD_READS_SHIFT = 0 };
+
 /* `forward` is the descriptor of the forward primitive, here and below. */
 static inline dnnl_status_t
 sosie_conv_data_grad_pd(dnnl_engine_t engine, sosie_md src_grad,

@@ -116,46 +116,46 @@ struct sosie_trainable_walk {
 
 /* Adds an action that touches these spots now. ids may be NULL. */
 SOSIE_MUST_CHECK enum sosie_status
-sosie_walk_emit(struct sosie_trainable_walk *walk,
-                const struct sosie_action *action, struct sosie_error *err);
+sosie_training_emit(struct sosie_trainable_walk *walk,
+                    const struct sosie_action *action, struct sosie_error *err);
 /* Adds a primitive and its scratchpad. */
 SOSIE_MUST_CHECK enum sosie_status
-sosie_walk_primitive(struct sosie_trainable_walk *walk,
-                     const_dnnl_primitive_desc_t pd,
-                     const struct sosie_spot *spots, const int *ids, size_t n,
-                     struct sosie_error *err);
+sosie_training_primitive(struct sosie_trainable_walk *walk,
+                         const_dnnl_primitive_desc_t pd,
+                         const struct sosie_spot *spots, const int *ids,
+                         size_t n, struct sosie_error *err);
 /* A temporary of this layout. */
-struct sosie_spot sosie_walk_temp(struct sosie_trainable_walk *walk,
-                                  sosie_md md);
+struct sosie_spot sosie_training_temp(struct sosie_trainable_walk *walk,
+                                      sosie_md md);
 /* `spot` in layout `md`: itself, or a reordered temporary. */
 SOSIE_MUST_CHECK enum sosie_status
-sosie_walk_as(struct sosie_trainable_walk *walk, struct sosie_spot spot,
-              sosie_md md, struct sosie_spot *out, struct sosie_error *err);
+sosie_training_as(struct sosie_trainable_walk *walk, struct sosie_spot spot,
+                  sosie_md md, struct sosie_spot *out, struct sosie_error *err);
 /* Where the gradient of `id` in layout `md` is to be written; then
- * sosie_walk_give brings it to where it belongs. */
-struct sosie_spot sosie_walk_take(struct sosie_trainable_walk *walk,
-                                  sosie_value_id id, sosie_md md);
+ * sosie_training_give brings it to where it belongs. */
+struct sosie_spot sosie_training_take(struct sosie_trainable_walk *walk,
+                                      sosie_value_id id, sosie_md md);
 SOSIE_MUST_CHECK enum sosie_status
-sosie_walk_give(struct sosie_trainable_walk *walk, sosie_value_id id,
-                struct sosie_spot spot, struct sosie_error *err);
+sosie_training_give(struct sosie_trainable_walk *walk, sosie_value_id id,
+                    struct sosie_spot spot, struct sosie_error *err);
 
-struct sosie_spot sosie_walk_value(const struct sosie_trainable_walk *walk,
-                                   sosie_value_id id);
-struct sosie_spot sosie_walk_grad(const struct sosie_trainable_walk *walk,
-                                  sosie_value_id id);
+struct sosie_spot sosie_training_value(const struct sosie_trainable_walk *walk,
+                                       sosie_value_id id);
+struct sosie_spot sosie_training_grad(const struct sosie_trainable_walk *walk,
+                                      sosie_value_id id);
 /* The layout in which every element stands where ONNX has it. */
 SOSIE_MUST_CHECK enum sosie_status
-sosie_walk_dense(struct sosie_trainable_walk *walk,
-                 const struct sosie_shape *shape, sosie_md *md,
-                 struct sosie_error *err);
+sosie_training_dense(struct sosie_trainable_walk *walk,
+                     const struct sosie_shape *shape, sosie_md *md,
+                     struct sosie_error *err);
 
 /* oneDNN's way of a node; *done is false if it has none: plain C then. Backward
  * is asked only for nodes that went forward this way. */
 SOSIE_MUST_CHECK enum sosie_status
-sosie_walk_onednn_forward(struct sosie_trainable_walk *walk, bool *done,
-                          struct sosie_error *err);
+sosie_training_onednn_forward(struct sosie_trainable_walk *walk, bool *done,
+                              struct sosie_error *err);
 SOSIE_MUST_CHECK enum sosie_status
-sosie_walk_onednn_backward(struct sosie_trainable_walk *walk,
-                           struct sosie_error *err);
+sosie_training_onednn_backward(struct sosie_trainable_walk *walk,
+                               struct sosie_error *err);
 
 #endif

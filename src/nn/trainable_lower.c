@@ -52,9 +52,9 @@ static struct sosie_action *add_action(struct sosie_actions *actions)
     return &actions->all[actions->n++];
 }
 
-enum sosie_status sosie_walk_emit(struct sosie_trainable_walk *walk,
-                                  const struct sosie_action *action,
-                                  struct sosie_error *err)
+enum sosie_status sosie_training_emit(struct sosie_trainable_walk *walk,
+                                      const struct sosie_action *action,
+                                      struct sosie_error *err)
 {
     struct sosie_arena *arena = &walk->t->arena;
     size_t n = action->n_spots;
@@ -79,11 +79,11 @@ enum sosie_status sosie_walk_emit(struct sosie_trainable_walk *walk,
 
 enum { MAX_SPOTS = 12 };
 
-enum sosie_status sosie_walk_primitive(struct sosie_trainable_walk *walk,
-                                       const_dnnl_primitive_desc_t pd,
-                                       const struct sosie_spot *spots,
-                                       const int *ids, size_t n,
-                                       struct sosie_error *err)
+enum sosie_status sosie_training_primitive(struct sosie_trainable_walk *walk,
+                                           const_dnnl_primitive_desc_t pd,
+                                           const struct sosie_spot *spots,
+                                           const int *ids, size_t n,
+                                           struct sosie_error *err)
 {
     struct sosie_spot all[MAX_SPOTS];
     int all_ids[MAX_SPOTS];
@@ -103,11 +103,11 @@ enum sosie_status sosie_walk_primitive(struct sosie_trainable_walk *walk,
         all_ids[n] = DNNL_ARG_SCRATCHPAD;
         action.n_spots++;
     }
-    return sosie_walk_emit(walk, &action, err);
+    return sosie_training_emit(walk, &action, err);
 }
 
-struct sosie_spot sosie_walk_temp(struct sosie_trainable_walk *walk,
-                                  sosie_md md)
+struct sosie_spot sosie_training_temp(struct sosie_trainable_walk *walk,
+                                      sosie_md md)
 {
     struct sosie_spot spot = {SOSIE_AT_TEMP, walk->temp, md};
     walk->temp += (sosie_md_size(md) + SOSIE_ALIGNMENT - 1) / SOSIE_ALIGNMENT *
@@ -131,46 +131,47 @@ static enum sosie_status reorder(struct sosie_trainable_walk *walk,
     dnnl_status_t dnn;
 
     if (sosie_md_equal(from.md, to.md))
-        return sosie_walk_emit(walk, &copy, err);
+        return sosie_training_emit(walk, &copy, err);
     dnn = sosie_reorder_pd(walk->t->engine, from.md, to.md, walk->t->attr, &pd);
     if (dnn)
         return sosie_onednn_fail(err, dnn, "reorder");
-    st = sosie_walk_primitive(walk, pd, spots, ids, 2, err);
+    st = sosie_training_primitive(walk, pd, spots, ids, 2, err);
     dnnl_primitive_desc_destroy(pd);
     return st;
 }
 
-enum sosie_status sosie_walk_as(struct sosie_trainable_walk *walk,
-                                struct sosie_spot spot, sosie_md md,
-                                struct sosie_spot *out, struct sosie_error *err)
+enum sosie_status sosie_training_as(struct sosie_trainable_walk *walk,
+                                    struct sosie_spot spot, sosie_md md,
+                                    struct sosie_spot *out,
+                                    struct sosie_error *err)
 {
     if (sosie_md_equal(spot.md, md)) {
         *out = spot;
         return SOSIE_OK;
     }
-    *out = sosie_walk_temp(walk, md);
+    *out = sosie_training_temp(walk, md);
     return reorder(walk, spot, *out, err);
 }
 
-struct sosie_spot sosie_walk_value(const struct sosie_trainable_walk *walk,
-                                   sosie_value_id id)
+struct sosie_spot sosie_training_value(const struct sosie_trainable_walk *walk,
+                                       sosie_value_id id)
 {
     return (struct sosie_spot){SOSIE_AT_VALUE, id, walk->t->values[id].md};
 }
 
-struct sosie_spot sosie_walk_grad(const struct sosie_trainable_walk *walk,
-                                  sosie_value_id id)
+struct sosie_spot sosie_training_grad(const struct sosie_trainable_walk *walk,
+                                      sosie_value_id id)
 {
     return (struct sosie_spot){SOSIE_AT_GRAD, id, walk->t->values[id].md};
 }
 
-struct sosie_spot sosie_walk_take(struct sosie_trainable_walk *walk,
-                                  sosie_value_id id, sosie_md md)
+struct sosie_spot sosie_training_take(struct sosie_trainable_walk *walk,
+                                      sosie_value_id id, sosie_md md)
 {
     const struct sosie_trainable_value *value = &walk->t->values[id];
     if (!value->has_grad && sosie_md_equal(value->md, md))
-        return sosie_walk_grad(walk, id);
-    return sosie_walk_temp(walk, md);
+        return sosie_training_grad(walk, id);
+    return sosie_training_temp(walk, md);
 }
 
 /* grad += spot, which has its layout */
@@ -189,22 +190,22 @@ static enum sosie_status add_grad(struct sosie_trainable_walk *walk,
     dnnl_status_t dnn;
 
     if (sosie_md_type(grad.md) == dnnl_f32)
-        return sosie_walk_emit(walk, &action, err);
+        return sosie_training_emit(walk, &action, err);
     dnn = sosie_binary_pd(walk->t->engine, dnnl_binary_add, grad.md, grad.md,
                           grad.md, walk->t->attr, &pd);
     if (dnn)
         return sosie_onednn_fail(err, dnn, "sum of gradients");
-    st = sosie_walk_primitive(walk, pd, three, ids, 3, err);
+    st = sosie_training_primitive(walk, pd, three, ids, 3, err);
     dnnl_primitive_desc_destroy(pd);
     return st;
 }
 
-enum sosie_status sosie_walk_give(struct sosie_trainable_walk *walk,
-                                  sosie_value_id id, struct sosie_spot spot,
-                                  struct sosie_error *err)
+enum sosie_status sosie_training_give(struct sosie_trainable_walk *walk,
+                                      sosie_value_id id, struct sosie_spot spot,
+                                      struct sosie_error *err)
 {
     struct sosie_trainable_value *value = &walk->t->values[id];
-    struct sosie_spot grad = sosie_walk_grad(walk, id);
+    struct sosie_spot grad = sosie_training_grad(walk, id);
     enum sosie_status st;
     bool first = !value->has_grad;
 
@@ -213,13 +214,13 @@ enum sosie_status sosie_walk_give(struct sosie_trainable_walk *walk,
         return SOSIE_OK;
     if (first)
         return reorder(walk, spot, grad, err);
-    st = sosie_walk_as(walk, spot, grad.md, &spot, err);
+    st = sosie_training_as(walk, spot, grad.md, &spot, err);
     return st ? st : add_grad(walk, grad, spot, err);
 }
 
-enum sosie_status sosie_walk_dense(struct sosie_trainable_walk *walk,
-                                   const struct sosie_shape *shape,
-                                   sosie_md *md, struct sosie_error *err)
+enum sosie_status sosie_training_dense(struct sosie_trainable_walk *walk,
+                                       const struct sosie_shape *shape,
+                                       sosie_md *md, struct sosie_error *err)
 {
     dnnl_dims_t dims = {1}, strides = {1};
     int rank = shape->rank ? (int)shape->rank : 1;
@@ -279,9 +280,10 @@ static enum sosie_status plain_input(struct sosie_trainable_walk *walk,
             is_param ? t->params[t->param_of[id]].offset : id, NULL};
         return SOSIE_OK;
     }
-    st = sosie_walk_dense(walk, &t->values[id].shape, &md, err);
+    st = sosie_training_dense(walk, &t->values[id].shape, &md, err);
     return st ? st
-              : sosie_walk_as(walk, sosie_walk_value(walk, id), md, spot, err);
+              : sosie_training_as(walk, sosie_training_value(walk, id), md,
+                                  spot, err);
 }
 
 static enum sosie_status plain_forward(struct sosie_trainable_walk *walk,
@@ -301,11 +303,11 @@ static enum sosie_status plain_forward(struct sosie_trainable_walk *walk,
     for (size_t k = 0; k < node->n_inputs && !st; k++)
         st = plain_input(walk, k, &spots[k], err);
     if (!st)
-        st = sosie_walk_dense(walk, &out->shape, &out->md, err);
+        st = sosie_training_dense(walk, &out->shape, &out->md, err);
     if (st)
         return st;
-    spots[node->n_inputs] = sosie_walk_value(walk, node->output);
-    return sosie_walk_emit(walk, &action, err);
+    spots[node->n_inputs] = sosie_training_value(walk, node->output);
+    return sosie_training_emit(walk, &action, err);
 }
 
 /* Where the gradient of input k goes, dense. */
@@ -328,9 +330,9 @@ static enum sosie_status plain_target(struct sosie_trainable_walk *walk,
     }
     if (!t->values[id].wants_grad)
         return SOSIE_OK;
-    st = sosie_walk_dense(walk, &t->values[id].shape, &md, err);
+    st = sosie_training_dense(walk, &t->values[id].shape, &md, err);
     if (!st)
-        *spot = sosie_walk_temp(walk, md);
+        *spot = sosie_training_temp(walk, md);
     return st;
 }
 
@@ -350,7 +352,7 @@ static enum sosie_status plain_backward(struct sosie_trainable_walk *walk,
 
     if (!action.call)
         return sosie_fail(err, SOSIE_NO_MEMORY, "a network to train");
-    st = sosie_walk_dense(walk, &action.call->out_shape, &dense, err);
+    st = sosie_training_dense(walk, &action.call->out_shape, &dense, err);
     for (size_t k = 0; k < n && !st; k++) {
         spots[k] = nothing();
         if (op->reads_inputs)
@@ -358,18 +360,19 @@ static enum sosie_status plain_backward(struct sosie_trainable_walk *walk,
     }
     spots[n] = nothing();
     if (op->reads_output && !st)
-        st = sosie_walk_as(walk, sosie_walk_value(walk, node->output), dense,
-                           &spots[n], err);
+        st = sosie_training_as(walk, sosie_training_value(walk, node->output),
+                               dense, &spots[n], err);
     if (!st)
-        st = sosie_walk_as(walk, sosie_walk_grad(walk, node->output), dense,
-                           &spots[n + 1], err);
+        st = sosie_training_as(walk, sosie_training_grad(walk, node->output),
+                               dense, &spots[n + 1], err);
     for (size_t k = 0; k < n && !st; k++)
         st = plain_target(walk, k, &spots[n + 2 + k], err);
     if (!st)
-        st = sosie_walk_emit(walk, &action, err);
+        st = sosie_training_emit(walk, &action, err);
     for (size_t k = 0; k < n && !st; k++)
         if (spots[n + 2 + k].place == SOSIE_AT_TEMP)
-            st = sosie_walk_give(walk, node->inputs[k], spots[n + 2 + k], err);
+            st = sosie_training_give(walk, node->inputs[k], spots[n + 2 + k],
+                                     err);
     return st;
 }
 
@@ -382,7 +385,7 @@ static enum sosie_status lower_input(struct sosie_trainable_walk *walk,
     sosie_value_id id = t->graph.inputs[0];
     struct sosie_trainable_value *value = &t->values[id];
     enum sosie_status st =
-        sosie_walk_dense(walk, &value->shape, &value->md, err);
+        sosie_training_dense(walk, &value->shape, &value->md, err);
     if (!st)
         extend(&value->extent, sosie_md_size(value->md), 0);
     return st;
@@ -398,12 +401,12 @@ static enum sosie_status lower_outputs(struct sosie_trainable_walk *walk,
         sosie_value_id id = t->graph.outputs[k];
         struct sosie_spot spot = {SOSIE_AT_OUTPUT, k, NULL};
         walk->temp = 0;
-        st = sosie_walk_dense(walk, &t->values[id].shape, &spot.md, err);
+        st = sosie_training_dense(walk, &t->values[id].shape, &spot.md, err);
         if (!st && backward) {
             spot.place = SOSIE_AT_OUTPUT_GRAD;
-            st = sosie_walk_give(walk, id, spot, err);
+            st = sosie_training_give(walk, id, spot, err);
         } else if (!st) {
-            st = reorder(walk, sosie_walk_value(walk, id), spot, err);
+            st = reorder(walk, sosie_training_value(walk, id), spot, err);
         }
     }
     return st;
@@ -423,7 +426,7 @@ static enum sosie_status lower_forward(struct sosie_trainable_walk *walk,
         if (walk->done[i])
             continue;
         if (!t->options.plain)
-            st = sosie_walk_onednn_forward(walk, &done, err);
+            st = sosie_training_onednn_forward(walk, &done, err);
         if (!st && !done) {
             t->names[i][0] = "plain";
             st = plain_forward(walk, err);
@@ -449,7 +452,7 @@ static enum sosie_status lower_backward(struct sosie_trainable_walk *walk,
         if (walk->done[i] || !t->values[walk->node->output].wants_grad)
             continue;
         if (by_onednn[i]) {
-            st = sosie_walk_onednn_backward(walk, err);
+            st = sosie_training_onednn_backward(walk, err);
         } else {
             t->names[i][1] = "plain";
             st = plain_backward(walk, err);

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { MAX_ARGS = 8 };
+enum { MAX_ARGS = 10 };
 
 /* The arguments of a primitive, gathered one by one. */
 struct args {
@@ -31,8 +31,8 @@ static enum sosie_status emit(struct sosie_trainable_walk *walk,
                               dnnl_primitive_desc_t pd, const struct args *args,
                               struct sosie_error *err)
 {
-    enum sosie_status st =
-        sosie_walk_primitive(walk, pd, args->spots, args->ids, args->n, err);
+    enum sosie_status st = sosie_training_primitive(walk, pd, args->spots,
+                                                    args->ids, args->n, err);
     dnnl_primitive_desc_destroy(pd);
     return st;
 }
@@ -72,7 +72,8 @@ static enum sosie_status emit_hinted(struct sosie_trainable_walk *walk,
 {
     walk->hints[number(walk)] = pd;
     note(walk, pd, false);
-    return sosie_walk_primitive(walk, pd, args->spots, args->ids, args->n, err);
+    return sosie_training_primitive(walk, pd, args->spots, args->ids, args->n,
+                                    err);
 }
 
 /* Parameter k of the node, in its own dense layout. */
@@ -214,7 +215,7 @@ static enum sosie_status act_forward(struct sosie_trainable_walk *walk,
 {
     struct sosie_trainable *t = walk->t;
     const struct sosie_node *node = walk->node;
-    struct sosie_spot x = sosie_walk_value(walk, node->inputs[0]);
+    struct sosie_spot x = sosie_training_value(walk, node->inputs[0]);
     dnnl_primitive_desc_t pd = NULL;
     struct args args = {.n = 0};
     dnnl_status_t dnn = sosie_eltwise_training_pd(t->engine, f->kind, x.md,
@@ -223,7 +224,7 @@ static enum sosie_status act_forward(struct sosie_trainable_walk *walk,
         return fail(walk, dnn, err);
     t->values[node->output].md = x.md;
     put(&args, DNNL_ARG_SRC, x);
-    put(&args, DNNL_ARG_DST, sosie_walk_value(walk, node->output));
+    put(&args, DNNL_ARG_DST, sosie_training_value(walk, node->output));
     return emit_hinted(walk, pd, &args, err);
 }
 
@@ -265,12 +266,12 @@ static enum sosie_status act_backward(struct sosie_trainable_walk *walk,
 {
     const struct sosie_node *node = walk->node;
     sosie_value_id in = node->inputs[0];
-    struct sosie_spot from = sosie_walk_grad(walk, node->output);
-    struct sosie_spot to = sosie_walk_take(walk, in, from.md);
+    struct sosie_spot from = sosie_training_grad(walk, node->output);
+    struct sosie_spot to = sosie_training_take(walk, in, from.md);
     enum sosie_status st = act_grad(
-        walk, f, sosie_walk_value(walk, f->by_result ? node->output : in), from,
-        to, walk->hints[number(walk)], err);
-    return st ? st : sosie_walk_give(walk, in, to, err);
+        walk, f, sosie_training_value(walk, f->by_result ? node->output : in),
+        from, to, walk->hints[number(walk)], err);
+    return st ? st : sosie_training_give(walk, in, to, err);
 }
 
 /* The activation that alone reads what this node makes, and that it can do as
@@ -359,7 +360,7 @@ static enum sosie_status conv_forward(struct sosie_trainable_walk *walk,
     const struct sosie_node *act = fusable(walk, false);
     sosie_value_id out = act ? act->output : node->output;
     bool has_bias = is_param(walk, SOSIE_CONV_B);
-    struct sosie_spot x = sosie_walk_value(walk, node->inputs[0]), w;
+    struct sosie_spot x = sosie_training_value(walk, node->inputs[0]), w;
     sosie_md src, given, any, bias = NULL, dst;
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t pd = NULL;
@@ -393,7 +394,7 @@ static enum sosie_status conv_forward(struct sosie_trainable_walk *walk,
     if (act)
         walk->done[act - t->graph.nodes] = true;
     walk->hints[number(walk)] = pd;
-    st = sosie_walk_as(walk, x, src, &x, err);
+    st = sosie_training_as(walk, x, src, &x, err);
     if (!st)
         st =
             packed(walk, param(walk, SOSIE_CONV_W, false, given), any, &w, err);
@@ -403,7 +404,7 @@ static enum sosie_status conv_forward(struct sosie_trainable_walk *walk,
     put(&args, DNNL_ARG_WEIGHTS, w);
     if (bias)
         put(&args, DNNL_ARG_BIAS, param(walk, SOSIE_CONV_B, false, bias));
-    put(&args, DNNL_ARG_DST, sosie_walk_value(walk, out));
+    put(&args, DNNL_ARG_DST, sosie_training_value(walk, out));
     return emit_hinted(walk, pd, &args, err);
 }
 
@@ -439,12 +440,12 @@ static enum sosie_status conv_data_grad(struct sosie_trainable_walk *walk,
         dnnl_primitive_desc_destroy(pd);
         return st;
     }
-    to = sosie_walk_take(walk, in, src);
+    to = sosie_training_take(walk, in, src);
     put(&args, DNNL_ARG_DIFF_DST, from);
     put(&args, DNNL_ARG_WEIGHTS, w);
     put(&args, DNNL_ARG_DIFF_SRC, to);
     st = emit(walk, pd, &args, err);
-    return st ? st : sosie_walk_give(walk, in, to, err);
+    return st ? st : sosie_training_give(walk, in, to, err);
 }
 
 static enum sosie_status
@@ -455,7 +456,7 @@ conv_weights_grad(struct sosie_trainable_walk *walk, struct sosie_spot from,
     struct sosie_trainable *t = walk->t;
     const struct sosie_node *node = walk->node;
     bool has_bias = is_param(walk, SOSIE_CONV_B);
-    struct sosie_spot x = sosie_walk_value(walk, node->inputs[0]), to, grad;
+    struct sosie_spot x = sosie_training_value(walk, node->inputs[0]), to, grad;
     sosie_md given, any, bias = NULL, src;
     dnnl_primitive_desc_t pd = NULL, reorder = NULL;
     struct args args = {.n = 0}, copy = {.n = 0};
@@ -475,14 +476,14 @@ conv_weights_grad(struct sosie_trainable_walk *walk, struct sosie_spot from,
         dnnl_primitive_desc_destroy(pd);
         return fail(walk, dnn, err);
     }
-    st = sosie_walk_as(walk, x, src, &x, err);
+    st = sosie_training_as(walk, x, src, &x, err);
     if (st) {
         dnnl_primitive_desc_destroy(pd);
         return st;
     }
     grad = to = param(walk, SOSIE_CONV_W, true, given);
     if (!sosie_md_equal(given, any))
-        to = sosie_walk_temp(walk, any);
+        to = sosie_training_temp(walk, any);
     put(&args, DNNL_ARG_SRC, x);
     put(&args, DNNL_ARG_DIFF_DST, from);
     put(&args, DNNL_ARG_DIFF_WEIGHTS, to);
@@ -507,7 +508,7 @@ static enum sosie_status conv_backward(struct sosie_trainable_walk *walk,
     const struct sosie_node *node = walk->node;
     const struct sosie_node *act = fusable(walk, false);
     sosie_value_id out = act ? act->output : node->output;
-    struct sosie_spot from = sosie_walk_grad(walk, out);
+    struct sosie_spot from = sosie_training_grad(walk, out);
     struct sosie_conv_window window;
     struct function f;
     enum sosie_status st = SOSIE_OK;
@@ -515,8 +516,8 @@ static enum sosie_status conv_backward(struct sosie_trainable_walk *walk,
     if (!find_window(&node->conv.window, &window))
         return sosie_fail(err, SOSIE_BAD_INPUT, "window"); /* not here */
     if (act && find_function(act, &f))
-        st = act_grad(walk, &f, sosie_walk_value(walk, out), from, from, NULL,
-                      err);
+        st = act_grad(walk, &f, sosie_training_value(walk, out), from, from,
+                      NULL, err);
     if (!st)
         st = conv_data_grad(walk, from, &window, err);
     return st ? st : conv_weights_grad(walk, from, &window, err);
@@ -531,7 +532,7 @@ static enum sosie_status norm_forward(struct sosie_trainable_walk *walk,
     const struct sosie_node *node = walk->node;
     const struct sosie_node *relu = fusable(walk, true);
     sosie_value_id out = relu ? relu->output : node->output;
-    struct sosie_spot x = sosie_walk_value(walk, node->inputs[SOSIE_BN_X]);
+    struct sosie_spot x = sosie_training_value(walk, node->inputs[SOSIE_BN_X]);
     sosie_md vector, kept = NULL;
     dnnl_primitive_desc_t pd = NULL;
     struct args args = {.n = 0};
@@ -562,7 +563,7 @@ static enum sosie_status norm_forward(struct sosie_trainable_walk *walk,
     if (kept)
         put(&args, DNNL_ARG_WORKSPACE,
             (struct sosie_spot){SOSIE_AT_KEPT, number(walk), kept});
-    put(&args, DNNL_ARG_DST, sosie_walk_value(walk, out));
+    put(&args, DNNL_ARG_DST, sosie_training_value(walk, out));
     return emit_hinted(walk, pd, &args, err);
 }
 
@@ -573,9 +574,9 @@ static enum sosie_status norm_backward(struct sosie_trainable_walk *walk,
     const struct sosie_node *node = walk->node;
     const struct sosie_node *relu = fusable(walk, true);
     sosie_value_id in = node->inputs[SOSIE_BN_X];
-    struct sosie_spot x = sosie_walk_value(walk, in), to;
+    struct sosie_spot x = sosie_training_value(walk, in), to;
     struct sosie_spot from =
-        sosie_walk_grad(walk, relu ? relu->output : node->output);
+        sosie_training_grad(walk, relu ? relu->output : node->output);
     sosie_md vector, kept = NULL;
     dnnl_primitive_desc_t pd = NULL, hint = walk->hints[number(walk)];
     struct args args = {.n = 0};
@@ -592,12 +593,14 @@ static enum sosie_status norm_backward(struct sosie_trainable_walk *walk,
     }
     note(walk, pd, true);
     if (t->values[in].wants_grad) {
-        to = sosie_walk_take(walk, in, x.md);
+        to = sosie_training_take(walk, in, x.md);
     } else {
-        to = sosie_walk_temp(walk, x.md);
+        to = sosie_training_temp(walk, x.md);
     }
     put(&args, DNNL_ARG_SRC, x);
     put(&args, DNNL_ARG_SCALE, param(walk, SOSIE_BN_SCALE, false, vector));
+    if (SOSIE_NORM_GRAD_READS_SHIFT)
+        put(&args, DNNL_ARG_SHIFT, param(walk, SOSIE_BN_SHIFT, false, vector));
     put(&args, DNNL_ARG_MEAN, param(walk, SOSIE_BN_MEAN, true, vector));
     put(&args, DNNL_ARG_VARIANCE, param(walk, SOSIE_BN_VARIANCE, true, vector));
     put(&args, DNNL_ARG_DIFF_DST, from);
@@ -610,7 +613,7 @@ static enum sosie_status norm_backward(struct sosie_trainable_walk *walk,
     st = emit(walk, pd, &args, err);
     if (st || !t->values[in].wants_grad)
         return st;
-    return sosie_walk_give(walk, in, to, err);
+    return sosie_training_give(walk, in, to, err);
 }
 
 /* ---- sums ---------------------------------------------------------------- */
@@ -633,11 +636,11 @@ static enum sosie_status sum_forward(struct sosie_trainable_walk *walk,
 {
     struct sosie_trainable *t = walk->t;
     const struct sosie_node *node = walk->node;
-    struct sosie_spot a = sosie_walk_value(walk, node->inputs[0]);
-    struct sosie_spot b = sosie_walk_value(walk, node->inputs[1]);
+    struct sosie_spot a = sosie_training_value(walk, node->inputs[0]);
+    struct sosie_spot b = sosie_training_value(walk, node->inputs[1]);
     dnnl_primitive_desc_t pd = NULL;
     struct args args = {.n = 0};
-    enum sosie_status st = sosie_walk_as(walk, b, a.md, &b, err);
+    enum sosie_status st = sosie_training_as(walk, b, a.md, &b, err);
     dnnl_status_t dnn;
     if (st)
         return st;
@@ -648,7 +651,7 @@ static enum sosie_status sum_forward(struct sosie_trainable_walk *walk,
     t->values[node->output].md = a.md;
     put(&args, DNNL_ARG_SRC_0, a);
     put(&args, DNNL_ARG_SRC_1, b);
-    put(&args, DNNL_ARG_DST, sosie_walk_value(walk, node->output));
+    put(&args, DNNL_ARG_DST, sosie_training_value(walk, node->output));
     note(walk, pd, false);
     return emit(walk, pd, &args, err);
 }
@@ -657,11 +660,11 @@ static enum sosie_status sum_backward(struct sosie_trainable_walk *walk,
                                       struct sosie_error *err)
 {
     const struct sosie_node *node = walk->node;
-    struct sosie_spot from = sosie_walk_grad(walk, node->output);
+    struct sosie_spot from = sosie_training_grad(walk, node->output);
     enum sosie_status st = SOSIE_OK;
     for (size_t k = 0; k < 2 && !st; k++)
         if (walk->t->values[node->inputs[k]].wants_grad)
-            st = sosie_walk_give(walk, node->inputs[k], from, err);
+            st = sosie_training_give(walk, node->inputs[k], from, err);
     return st;
 }
 
@@ -709,7 +712,7 @@ static enum sosie_status pool_forward(struct sosie_trainable_walk *walk,
 {
     struct sosie_trainable *t = walk->t;
     const struct sosie_node *node = walk->node;
-    struct sosie_spot x = sosie_walk_value(walk, node->inputs[0]);
+    struct sosie_spot x = sosie_training_value(walk, node->inputs[0]);
     struct sosie_trainable_value *out = &t->values[node->output];
     bool is_max = pool->kind == dnnl_pooling_max;
     sosie_md dst, kept = NULL;
@@ -728,7 +731,7 @@ static enum sosie_status pool_forward(struct sosie_trainable_walk *walk,
         return fail(walk, dnn, err);
     }
     put(&args, DNNL_ARG_SRC, x);
-    put(&args, DNNL_ARG_DST, sosie_walk_value(walk, node->output));
+    put(&args, DNNL_ARG_DST, sosie_training_value(walk, node->output));
     if (kept)
         put(&args, DNNL_ARG_WORKSPACE,
             (struct sosie_spot){SOSIE_AT_KEPT, number(walk), kept});
@@ -742,7 +745,7 @@ static enum sosie_status pool_backward(struct sosie_trainable_walk *walk,
     struct sosie_trainable *t = walk->t;
     const struct sosie_node *node = walk->node;
     sosie_value_id in = node->inputs[0];
-    struct sosie_spot from = sosie_walk_grad(walk, node->output), to;
+    struct sosie_spot from = sosie_training_grad(walk, node->output), to;
     sosie_md kept = NULL;
     dnnl_primitive_desc_t pd = NULL, hint = walk->hints[number(walk)];
     struct args args = {.n = 0};
@@ -760,14 +763,14 @@ static enum sosie_status pool_backward(struct sosie_trainable_walk *walk,
         return fail(walk, dnn, err);
     }
     note(walk, pd, true);
-    to = sosie_walk_take(walk, in, t->values[in].md);
+    to = sosie_training_take(walk, in, t->values[in].md);
     put(&args, DNNL_ARG_DIFF_DST, from);
     put(&args, DNNL_ARG_DIFF_SRC, to);
     if (kept)
         put(&args, DNNL_ARG_WORKSPACE,
             (struct sosie_spot){SOSIE_AT_KEPT, number(walk), kept});
     st = emit(walk, pd, &args, err);
-    return st ? st : sosie_walk_give(walk, in, to, err);
+    return st ? st : sosie_training_give(walk, in, to, err);
 }
 
 /* ---- products ------------------------------------------------------------ */
@@ -833,7 +836,7 @@ static enum sosie_status product_forward(struct sosie_trainable_walk *walk,
     struct sosie_trainable *t = walk->t;
     const struct sosie_node *node = walk->node;
     struct sosie_trainable_value *out = &t->values[node->output];
-    struct sosie_spot x = sosie_walk_value(walk, node->inputs[0]), w;
+    struct sosie_spot x = sosie_training_value(walk, node->inputs[0]), w;
     sosie_md src, any, dst;
     dnnl_primitive_desc_t pd = NULL;
     struct args args = {.n = 0};
@@ -851,7 +854,7 @@ static enum sosie_status product_forward(struct sosie_trainable_walk *walk,
         return fail(walk, dnn, err);
     }
     walk->hints[number(walk)] = pd;
-    st = sosie_walk_as(walk, x, src, &x, err);
+    st = sosie_training_as(walk, x, src, &x, err);
     if (!st)
         st = packed(walk, param(walk, 1, false, product->given), any, &w, err);
     if (st)
@@ -860,7 +863,7 @@ static enum sosie_status product_forward(struct sosie_trainable_walk *walk,
     put(&args, DNNL_ARG_WEIGHTS, w);
     if (product->has_bias)
         put(&args, DNNL_ARG_BIAS, param(walk, 2, false, product->bias));
-    put(&args, DNNL_ARG_DST, sosie_walk_value(walk, node->output));
+    put(&args, DNNL_ARG_DST, sosie_training_value(walk, node->output));
     return emit_hinted(walk, pd, &args, err);
 }
 
@@ -871,7 +874,7 @@ static enum sosie_status product_data_grad(struct sosie_trainable_walk *walk,
     struct sosie_trainable *t = walk->t;
     const struct sosie_node *node = walk->node;
     sosie_value_id in = node->inputs[0];
-    struct sosie_spot from = sosie_walk_grad(walk, node->output), w, to;
+    struct sosie_spot from = sosie_training_grad(walk, node->output), w, to;
     sosie_md src, any;
     dnnl_primitive_desc_t pd = NULL;
     struct args args = {.n = 0};
@@ -895,12 +898,12 @@ static enum sosie_status product_data_grad(struct sosie_trainable_walk *walk,
         dnnl_primitive_desc_destroy(pd);
         return st;
     }
-    to = sosie_walk_take(walk, in, src);
+    to = sosie_training_take(walk, in, src);
     put(&args, DNNL_ARG_DIFF_DST, from);
     put(&args, DNNL_ARG_WEIGHTS, w);
     put(&args, DNNL_ARG_DIFF_SRC, to);
     st = emit(walk, pd, &args, err);
-    return st ? st : sosie_walk_give(walk, in, to, err);
+    return st ? st : sosie_training_give(walk, in, to, err);
 }
 
 static enum sosie_status product_weights_grad(struct sosie_trainable_walk *walk,
@@ -909,8 +912,8 @@ static enum sosie_status product_weights_grad(struct sosie_trainable_walk *walk,
 {
     struct sosie_trainable *t = walk->t;
     const struct sosie_node *node = walk->node;
-    struct sosie_spot x = sosie_walk_value(walk, node->inputs[0]), to;
-    struct sosie_spot from = sosie_walk_grad(walk, node->output);
+    struct sosie_spot x = sosie_training_value(walk, node->inputs[0]), to;
+    struct sosie_spot from = sosie_training_grad(walk, node->output);
     struct sosie_spot grad = param(walk, 1, true, product->given);
     sosie_md src, any;
     dnnl_primitive_desc_t pd = NULL, reorder = NULL;
@@ -927,12 +930,12 @@ static enum sosie_status product_weights_grad(struct sosie_trainable_walk *walk,
         dnnl_primitive_desc_destroy(pd);
         return fail(walk, dnn, err);
     }
-    st = sosie_walk_as(walk, x, src, &x, err);
+    st = sosie_training_as(walk, x, src, &x, err);
     if (st) {
         dnnl_primitive_desc_destroy(pd);
         return st;
     }
-    to = sosie_md_equal(any, grad.md) ? grad : sosie_walk_temp(walk, any);
+    to = sosie_md_equal(any, grad.md) ? grad : sosie_training_temp(walk, any);
     put(&args, DNNL_ARG_SRC, x);
     put(&args, DNNL_ARG_DIFF_DST, from);
     put(&args, DNNL_ARG_DIFF_WEIGHTS, to);
@@ -959,8 +962,9 @@ static bool is_pool(enum sosie_op op)
            op == SOSIE_OP_AVERAGE_POOL;
 }
 
-enum sosie_status sosie_walk_onednn_forward(struct sosie_trainable_walk *walk,
-                                            bool *done, struct sosie_error *err)
+enum sosie_status
+sosie_training_onednn_forward(struct sosie_trainable_walk *walk, bool *done,
+                              struct sosie_error *err)
 {
     const struct sosie_node *node = walk->node;
     dnnl_status_t dnn = dnnl_success;
@@ -989,8 +993,9 @@ enum sosie_status sosie_walk_onednn_forward(struct sosie_trainable_walk *walk,
     return SOSIE_OK;
 }
 
-enum sosie_status sosie_walk_onednn_backward(struct sosie_trainable_walk *walk,
-                                             struct sosie_error *err)
+enum sosie_status
+sosie_training_onednn_backward(struct sosie_trainable_walk *walk,
+                               struct sosie_error *err)
 {
     const struct sosie_node *node = walk->node;
     dnnl_status_t dnn = dnnl_success;
