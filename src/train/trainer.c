@@ -243,6 +243,7 @@ sosie_trainer_create(const struct sosie_dataset *dataset,
     if (!t)
         return sosie_fail(err, SOSIE_NO_MEMORY, "a trainer");
     t->options = *options;
+    t->last_loss = NAN;
     t->options.student.seed = options->seed;
     t->dataset = dataset;
     t->pixels = pixels;
@@ -322,6 +323,19 @@ size_t sosie_trainer_memory(const struct sosie_trainer *trainer)
            5 * trainer->n_floats * sizeof(float);
 }
 
+double sosie_trainer_loss(const struct sosie_trainer *trainer)
+{
+    return trainer->last_loss;
+}
+
+size_t sosie_trainer_n_parameters(const struct sosie_trainer *trainer)
+{
+    size_t n = 0;
+    for (size_t p = 0; p < trainer->n_params; p++)
+        n += trainer->param_list[p].n;
+    return n;
+}
+
 /* ---- steps --------------------------------------------------------------- */
 
 /* Running means and variances follow those of the batch; variances are those of
@@ -345,7 +359,7 @@ static void update_statistics(struct sosie_trainer *t)
 enum sosie_status sosie_trainer_step(struct sosie_trainer *t,
                                      struct sosie_error *err)
 {
-    double norm;
+    double norm, before = t->losses.total;
     enum sosie_status st = trainer_forward(t, err);
     if (!st)
         st = trainer_losses(t, err);
@@ -363,6 +377,7 @@ enum sosie_status sosie_trainer_step(struct sosie_trainer *t,
     if (st)
         return st;
     update_statistics(t);
+    t->last_loss = t->losses.total - before;
     t->losses.grad_norm += norm;
     t->losses.n_steps++;
     t->step++;

@@ -93,6 +93,10 @@ float sosie_trainer_rate(const struct sosie_trainer *trainer);
 /* Bytes of activations, gradients and parameters. */
 size_t sosie_trainer_memory(const struct sosie_trainer *trainer);
 
+/* The loss of the last step; NAN before the first. */
+double sosie_trainer_loss(const struct sosie_trainer *trainer);
+size_t sosie_trainer_n_parameters(const struct sosie_trainer *trainer);
+
 /* One step. Errors: REFUSED if the loss is no number any more (the parameters
  * are those from before). */
 SOSIE_MUST_CHECK enum sosie_status

@@ -74,6 +74,7 @@ struct sosie_trainer {
     struct trainer_batch batch;
     size_t step, n_steps, steps_per_epoch;
     struct sosie_trainer_losses losses; /* sums */
+    double last_loss;
 };
 
 /* Fills the batch of the next step, forward to the outputs. */
