@@ -36,4 +36,9 @@ void sosie_plain_posts(const struct sosie_node *node, const float *residual,
 size_t sosie_plain_offset(const struct sosie_shape *shape, size_t i,
                           const size_t strides[SOSIE_MAX_RANK]);
 
+/* Where the element at `at` along a padded dimension comes from, counted from
+ * the first of the n that are padded; -1: from nowhere. */
+int64_t sosie_plain_padded_from(enum sosie_pad_mode mode, int64_t at,
+                                int64_t n);
+
 #endif

@@ -104,9 +104,7 @@ void sosie_plain_gather(const struct sosie_graph *graph,
                    inner * sizeof(*out));
 }
 
-/* Where the element at `at` along a padded dimension comes from; -1: from
- * nowhere. */
-static int64_t padded_from(enum sosie_pad_mode mode, int64_t at, int64_t n)
+int64_t sosie_plain_padded_from(enum sosie_pad_mode mode, int64_t at, int64_t n)
 {
     if (at >= 0 && at < n)
         return at;
@@ -129,10 +127,10 @@ void sosie_plain_pad(const struct sosie_graph *graph,
         size_t rest = i, at = 0;
         bool is_inside = true;
         for (size_t d = shape->rank; d-- > 0; rest /= shape->dims[d]) {
-            int64_t k = padded_from(node->pad.mode,
-                                    (int64_t)(rest % shape->dims[d]) -
-                                        node->pad.begin[d],
-                                    (int64_t)from->dims[d]);
+            int64_t k = sosie_plain_padded_from(
+                node->pad.mode,
+                (int64_t)(rest % shape->dims[d]) - node->pad.begin[d],
+                (int64_t)from->dims[d]);
             is_inside = is_inside && k >= 0;
             at += (size_t)(k >= 0 ? k : 0) * strides[d];
         }
