@@ -18,6 +18,8 @@ static const struct {
      "print the items that look alike"},
     {"serve", cli_serve, "CATALOG", "answer over HTTP, with a page"},
     {"check", cli_check, "CATALOG", "verify everything that is stored"},
+    {"train", cli_train, "DATASET... -o MODEL.onnx",
+     "make a network better on labelled photos"},
     {"model", cli_model, "info|quantize|run",
      "look at a network, make it faster, run it"},
 };

@@ -1,0 +1,498 @@
+/* cmd_train.c: `sosie train DATASET... -o MODEL.onnx`. */
+#include "cli/cli.h"
+
+#include "train/session.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char help[] =
+    "sosie train DATASET... -o MODEL.onnx [options]\n"
+    "\n"
+    "Trains a network on labelled photos, so that it finds what looks alike.\n"
+    "A DATASET is a folder of class folders, a CSV or TSV file, or a catalog.\n"
+    "After each epoch the model so far is written and judged on photos that "
+    "it\n"
+    "was not trained on; every few minutes there is a checkpoint. Ctrl-C "
+    "writes\n"
+    "one, too, and --resume goes on from it.\n"
+    "\n"
+    "What is trained:\n"
+    "  --init FILE          an ONNX network to start from\n"
+    "  --arch NAME          or a network of our own: sosie-s, sosie-m, "
+    "sosie-l\n"
+    "                       (default sosie-s)\n"
+    "  --size N             its input's sides, pixels (default: the file's; "
+    "128)\n"
+    "  --labels LIST        labels to learn (default class); color makes the\n"
+    "                       embedding's aspect of colour\n"
+    "  --teacher FILE       an ONNX network whose likenesses are kept\n"
+    "Photos (as of sosie index):\n"
+    "  --map LIST           "
+    "id=COL,image=COL,class=COL,group=COL,title=COL,...\n"
+    "  --images DIR         folder that the image column is relative to\n"
+    "  --split COL          says train or val (default: split, or a tenth is "
+    "val)\n"
+    "  --group COL          joins photos that must not be told apart or "
+    "counted\n"
+    "                       as each other's hits (the same picture, one "
+    "sender)\n"
+    "  --identity COL       joins photos of one product\n"
+    "  --variants           so do titles that differ only in the colour\n"
+    "How:\n"
+    "  --epochs N           (default 10)\n"
+    "  --batch N            views a step (default 128)\n"
+    "  --rate R             learning rate at its peak (default 0.0005)\n"
+    "  --optimiser NAME     adamw or sgd (default adamw)\n"
+    "  --weight-decay R     (default 0.02)\n"
+    "  --losses LIST        "
+    "heads=1,identity=1,colour=0.5,histogram=5,teacher=5\n"
+    "  --precision P        f32, bf16, or auto, the faster here (default "
+    "auto)\n"
+    "  --workers N          threads (default: one a processor)\n"
+    "  --seed N             (default 1)\n"
+    "Files:\n"
+    "  --checkpoint FILE    (default MODEL.onnx.checkpoint)\n"
+    "  --resume             go on from it\n"
+    "  --cache DIR          keep the decoded photos here for the next time\n"
+    "  --report FILE.html   curves, what was taken for what, hits in pictures\n"
+    "  --json               a line of JSON an epoch, and one at the end\n"
+    "\n"
+    "Examples:\n"
+    "  sosie train photos/ -o mine.onnx --init models/sosie.onnx\n"
+    "  sosie train styles.csv -o mine.onnx --labels class,color --variants \\\n"
+    "    --map id=id,image=file,class=articleType,title=productDisplayName,\\\n"
+    "  color=baseColour\n";
+
+struct command {
+    struct cli_progress line;
+    bool json;
+    char *labels; /* cut into names */
+    size_t n_columns;
+};
+
+/* ---- progress ------------------------------------------------------------ */
+
+static void show_left(double seconds)
+{
+    size_t s = seconds > 0 ? (size_t)seconds : 0;
+    if (s >= 3600)
+        fprintf(stderr, "  %zu:%02zu:%02zu left", s / 3600, s / 60 % 60,
+                s % 60);
+    else
+        fprintf(stderr, "  %zu:%02zu left", s / 60, s % 60);
+}
+
+static bool show_progress(void *context,
+                          const struct sosie_session_progress *now)
+{
+    enum { BAR = 24 };
+    struct command *command = context;
+    size_t filled = now->n ? now->n_done * BAR / now->n : 0;
+    char a[32], b[32], bar[BAR + 1];
+    if (!command->line.on_terminal)
+        return !cli_is_interrupted();
+    command->line.shown = true;
+    memset(bar, '-', BAR);
+    memset(bar, '#', filled);
+    bar[BAR] = 0;
+    fprintf(stderr, "\r\033[K%s [%s] %s / %s", now->phase, bar,
+            cli_grouped(now->n_done, a), cli_grouped(now->n, b));
+    if (now->per_second > 0)
+        fprintf(stderr, "  %.0f/s  epoch %.2f  loss %.3f", now->per_second,
+                now->epoch, now->loss);
+    if (now->seconds_left >= 0)
+        show_left(now->seconds_left);
+    if (now->n_bad)
+        fprintf(stderr, "  %s bad", cli_grouped(now->n_bad, a));
+    fflush(stderr);
+    return !cli_is_interrupted();
+}
+
+static void show_bad(void *context, const char *where, const char *reason)
+{
+    struct command *command = context;
+    cli_progress_clear(&command->line);
+    fprintf(stderr, "skipped %s: %s\n", where, reason);
+}
+
+static json_t *epoch_json(const struct sosie_session_epoch *epoch)
+{
+    json_t *val = json_object();
+    for (size_t i = 0; i < epoch->n_measures; i++)
+        json_object_set_new(val, epoch->measures[i].name,
+                            json_real(epoch->measures[i].value));
+    return json_pack(
+        "{s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:o}", "epoch", epoch->epoch,
+        "seconds", epoch->seconds, "per_second", epoch->per_second, "loss",
+        epoch->losses.total, "heads", epoch->losses.heads, "identity",
+        epoch->losses.identity, "colour", epoch->losses.colour, "histogram",
+        epoch->losses.histogram, "teacher", epoch->losses.teacher, "val", val);
+}
+
+static void show_epoch(void *context, const struct sosie_session_epoch *epoch)
+{
+    struct command *command = context;
+    cli_progress_clear(&command->line);
+    if (command->json) {
+        cli_print_json(epoch_json(epoch));
+        fflush(stdout);
+        return;
+    }
+    printf("epoch %.3g  loss %.3f", epoch->epoch, epoch->losses.total);
+    for (size_t i = 0; i < epoch->n_measures; i++)
+        printf("  %s %.3f", epoch->measures[i].name, epoch->measures[i].value);
+    printf("  (%.0f/s, %.0f s)\n", epoch->per_second, epoch->seconds);
+    fflush(stdout);
+}
+
+/* ---- options ------------------------------------------------------------- */
+
+static bool positive(const char *text, double most, double *number)
+{
+    char *end;
+    *number = strtod(text, &end);
+    return *text && !*end && isfinite(*number) && *number > 0 &&
+           *number <= most;
+}
+
+/* Cuts "a,b,c" in place. */
+static bool cut_labels(char *text, struct sosie_dataset_options *dataset)
+{
+    dataset->n_labels = 0;
+    for (char *save, *name = strtok_r(text, ",", &save); name;
+         name = strtok_r(NULL, ",", &save)) {
+        if (dataset->n_labels == SOSIE_DATASET_MAX_COLUMNS)
+            return false;
+        dataset->labels[dataset->n_labels++] = name;
+    }
+    return dataset->n_labels > 0;
+}
+
+static bool read_losses(const char *text, struct sosie_loss_weights *weights)
+{
+    const struct {
+        const char *name;
+        float *weight;
+    } all[] = {{"heads", &weights->heads},
+               {"identity", &weights->identity},
+               {"colour", &weights->colour},
+               {"histogram", &weights->histogram},
+               {"teacher", &weights->teacher}};
+    while (*text) {
+        size_t length = strcspn(text, "=");
+        bool known = false;
+        char *end = NULL;
+        for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+            if (text[length] == '=' && strlen(all[i].name) == length &&
+                !strncmp(all[i].name, text, length)) {
+                *all[i].weight = strtof(text + length + 1, &end);
+                known = end != text + length + 1 && isfinite(*all[i].weight) &&
+                        *all[i].weight >= 0;
+            }
+        if (!known || (*end && *end != ','))
+            return false;
+        text = end + (*end == ',');
+    }
+    return true;
+}
+
+enum {
+    OPT_INIT = 256,
+    OPT_ARCH,
+    OPT_SIZE,
+    OPT_LABELS,
+    OPT_TEACHER,
+    OPT_MAP,
+    OPT_IMAGES,
+    OPT_SPLIT,
+    OPT_GROUP,
+    OPT_IDENTITY,
+    OPT_VARIANTS,
+    OPT_EPOCHS,
+    OPT_BATCH,
+    OPT_RATE,
+    OPT_OPTIMISER,
+    OPT_DECAY,
+    OPT_LOSSES,
+    OPT_PRECISION,
+    OPT_WORKERS,
+    OPT_SEED,
+    OPT_CHECKPOINT,
+    OPT_RESUME,
+    OPT_CACHE,
+    OPT_REPORT,
+    OPT_JSON,
+    OPT_HELP
+};
+
+static const struct option longs[] = {
+    {"init", required_argument, NULL, OPT_INIT},
+    {"arch", required_argument, NULL, OPT_ARCH},
+    {"size", required_argument, NULL, OPT_SIZE},
+    {"labels", required_argument, NULL, OPT_LABELS},
+    {"teacher", required_argument, NULL, OPT_TEACHER},
+    {"map", required_argument, NULL, OPT_MAP},
+    {"images", required_argument, NULL, OPT_IMAGES},
+    {"split", required_argument, NULL, OPT_SPLIT},
+    {"group", required_argument, NULL, OPT_GROUP},
+    {"identity", required_argument, NULL, OPT_IDENTITY},
+    {"variants", no_argument, NULL, OPT_VARIANTS},
+    {"epochs", required_argument, NULL, OPT_EPOCHS},
+    {"batch", required_argument, NULL, OPT_BATCH},
+    {"rate", required_argument, NULL, OPT_RATE},
+    {"optimiser", required_argument, NULL, OPT_OPTIMISER},
+    {"weight-decay", required_argument, NULL, OPT_DECAY},
+    {"losses", required_argument, NULL, OPT_LOSSES},
+    {"precision", required_argument, NULL, OPT_PRECISION},
+    {"workers", required_argument, NULL, OPT_WORKERS},
+    {"seed", required_argument, NULL, OPT_SEED},
+    {"checkpoint", required_argument, NULL, OPT_CHECKPOINT},
+    {"resume", no_argument, NULL, OPT_RESUME},
+    {"cache", required_argument, NULL, OPT_CACHE},
+    {"report", required_argument, NULL, OPT_REPORT},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"help", no_argument, NULL, OPT_HELP},
+    {NULL, 0, NULL, 0}};
+
+static int bad_value(const char *option, const char *value,
+                     const char *expected)
+{
+    return cli_usage("train", "--%s is \"%s\", expected %s", option, value,
+                     expected);
+}
+
+/* One that takes a number; -1 if it is none of them. */
+static int read_number(int option, const char *value,
+                       struct sosie_trainer_options *trainer)
+{
+    double number = 0;
+    long whole = 0;
+    switch (option) {
+    case OPT_SIZE:
+        if (!cli_number(value, 32, 1024, &whole))
+            return bad_value("size", value, "32 to 1024");
+        trainer->student.size = (uint32_t)whole;
+        return 0;
+    case OPT_BATCH:
+        if (!cli_number(value, 4, 4096, &whole) || whole % 4)
+            return bad_value("batch", value, "a multiple of 4 up to 4096");
+        trainer->batch = (size_t)whole;
+        return 0;
+    case OPT_WORKERS:
+        if (!cli_number(value, 1, 256, &whole))
+            return bad_value("workers", value, "1 to 256");
+        trainer->n_workers = (size_t)whole;
+        return 0;
+    case OPT_SEED:
+        if (!cli_number(value, 0, 1000000000, &whole))
+            return bad_value("seed", value, "0 to 1000000000");
+        trainer->seed = (uint64_t)whole;
+        return 0;
+    case OPT_EPOCHS:
+        if (!positive(value, 1e5, &number))
+            return bad_value("epochs", value, "a number above 0");
+        trainer->epochs = number;
+        return 0;
+    case OPT_RATE:
+        if (!positive(value, 10, &number))
+            return bad_value("rate", value, "a number above 0, up to 10");
+        trainer->rate = (float)number;
+        return 0;
+    case OPT_DECAY:
+        if (strcmp(value, "0") && !positive(value, 1, &number))
+            return bad_value("weight-decay", value, "0 to 1");
+        trainer->optimiser.weight_decay = (float)number;
+        return 0;
+    default:
+        return -1;
+    }
+}
+
+static int read_optimiser(const char *name, struct sosie_trainer_options *t)
+{
+    struct sosie_optimiser_options before = t->optimiser;
+    if (strcmp(name, "adamw") && strcmp(name, "sgd"))
+        return bad_value("optimiser", name, "adamw or sgd");
+    t->optimiser = sosie_optimiser_options_defaults(
+        strcmp(name, "sgd") ? SOSIE_ADAMW : SOSIE_SGD);
+    t->optimiser.weight_decay = before.weight_decay;
+    t->optimiser.clip_norm = before.clip_norm;
+    t->optimiser.ema = before.ema;
+    return 0;
+}
+
+/* 0: taken, -1: the help was printed, else an exit code. */
+static int read_option(int option, char **argv, struct command *command,
+                       struct sosie_session_options *o)
+{
+    struct sosie_trainer_options *trainer = &o->trainer;
+    int code = read_number(option, optarg, trainer);
+    if (code >= 0)
+        return code;
+    switch (option) {
+    case 'o':
+        o->out = optarg;
+        break;
+    case OPT_INIT:
+        trainer->student.init = optarg;
+        break;
+    case OPT_ARCH:
+        trainer->student.arch = optarg;
+        break;
+    case OPT_LABELS:
+        free(command->labels);
+        command->labels = strdup(optarg);
+        if (!command->labels || !cut_labels(command->labels, &o->dataset))
+            return bad_value("labels", optarg, "1 to 8 names");
+        break;
+    case OPT_TEACHER:
+        trainer->teacher = optarg;
+        break;
+    case OPT_MAP:
+        o->dataset.map = optarg;
+        break;
+    case OPT_IMAGES:
+        o->dataset.images = optarg;
+        break;
+    case OPT_SPLIT:
+        o->dataset.split = optarg;
+        break;
+    case OPT_GROUP:
+        o->dataset.group = optarg;
+        break;
+    case OPT_IDENTITY:
+        o->dataset.identity = optarg;
+        break;
+    case OPT_VARIANTS:
+        o->dataset.variants = true;
+        break;
+    case OPT_OPTIMISER:
+        return read_optimiser(optarg, trainer);
+    case OPT_LOSSES:
+        if (!read_losses(optarg, &trainer->weights))
+            return bad_value("losses", optarg, "heads=1,identity=1,...");
+        break;
+    case OPT_PRECISION:
+        return cli_precision("train", optarg, &trainer->precision) ? 0
+                                                                   : EXIT_USAGE;
+    case OPT_CHECKPOINT:
+        o->checkpoint = optarg;
+        break;
+    case OPT_RESUME:
+        o->resume = true;
+        break;
+    case OPT_CACHE:
+        o->cache = optarg;
+        o->keep_cache = true;
+        break;
+    case OPT_REPORT:
+        o->report = optarg;
+        break;
+    case OPT_JSON:
+        command->json = true;
+        break;
+    case OPT_HELP:
+        fputs(help, stdout);
+        return -1;
+    default:
+        return cli_bad_option("train", option, argv);
+    }
+    return 0;
+}
+
+/* ---- the command --------------------------------------------------------- */
+
+static int print_result(const struct command *command,
+                        const struct sosie_session_options *o,
+                        const struct sosie_session_result *r)
+{
+    char a[32], b[32];
+    if (command->json)
+        cli_print_json(json_pack(
+            "{s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:s}", "model", o->out,
+            "photos", (json_int_t)r->n_photos, "train", (json_int_t)r->n_train,
+            "val", (json_int_t)r->n_val, "bad", (json_int_t)r->n_bad,
+            "parameters", (json_int_t)r->n_parameters, "bytes",
+            (json_int_t)r->size_bytes, "memory_bytes",
+            (json_int_t)r->memory_bytes, "seconds", r->seconds, "precision",
+            sosie_precision_name(r->precision)));
+    else
+        printf("%s: %s parameters, %.1f MB; trained on %s photos in %.0f s "
+               "(%s)\n",
+               o->out, cli_grouped(r->n_parameters, a),
+               (double)r->size_bytes / 1e6, cli_grouped(r->n_train, b),
+               r->seconds, sosie_precision_name(r->precision));
+    return cli_finish_output();
+}
+
+static int run(struct sosie_session_options *options, struct command *command)
+{
+    struct sosie_session_result result;
+    struct sosie_error err;
+    enum sosie_status st;
+    cli_catch_signals();
+    cli_progress_start(&command->line);
+    st = sosie_session_run(options, &result, &err);
+    cli_progress_clear(&command->line);
+    return st ? cli_fail(&err) : print_result(command, options, &result);
+}
+
+/* It depends on the batch alone, so that the number of workers changes nothing
+ * of what comes out. */
+static void choose_shard(struct sosie_trainer_options *trainer)
+{
+    size_t shard = trainer->batch < 64 ? trainer->batch / 2 : 32;
+    while (trainer->batch % shard)
+        shard -= 2;
+    trainer->shard = shard;
+}
+
+static int check(const struct sosie_session_options *o, int n_sources)
+{
+    if (!n_sources)
+        return cli_usage("train", "needs a DATASET");
+    if (!o->out)
+        return cli_usage("train", "needs -o MODEL.onnx");
+    if (o->trainer.student.init && o->trainer.student.arch)
+        return cli_usage("train", "takes --init or --arch, not both");
+    return 0;
+}
+
+int cli_train(int argc, char **argv)
+{
+    struct sosie_session_options options = sosie_session_options_defaults();
+    struct command command = {.json = false};
+    int option, code = 0;
+
+    options.progress = show_progress;
+    options.epoch = show_epoch;
+    options.bad = show_bad;
+    options.context = &command;
+    options.dataset.labels[0] = "class";
+    options.dataset.n_labels = 1;
+    options.trainer.seed = 1;
+    opterr = 0;
+    while (!code &&
+           (option = getopt_long(argc, argv, ":o:", longs, NULL)) != -1)
+        code = read_option(option, argv, &command, &options);
+    if (!code)
+        code = check(&options, argc - optind);
+    if (!code) {
+        options.dataset.sources = (const char *const *)argv + optind;
+        options.dataset.n_sources = (size_t)(argc - optind);
+        if (!options.trainer.student.init && !options.trainer.student.arch)
+            options.trainer.student.arch = "sosie-s";
+        if (!options.trainer.student.init && !options.trainer.student.size)
+            options.trainer.student.size = 128;
+        choose_shard(&options.trainer);
+        code = run(&options, &command);
+    } else if (code < 0) {
+        code = cli_finish_output();
+    }
+    free(command.labels);
+    return code;
+}
