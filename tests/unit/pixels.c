@@ -72,12 +72,13 @@ static int tear_down(void **state)
 static void write_photo(struct desk *desk, size_t i, const void *bytes,
                         size_t size)
 {
-    char *file = desk->files[i];
-    snprintf(file, sizeof(desk->files[i]), "%s/%zu.photo", desk->folder, i);
+    char file[sizeof(desk->files[i])];
+    snprintf(file, sizeof(file), "%s/%zu.photo", desk->folder, i);
     check_ok(sosie_file_write(file, &(struct sosie_span){bytes, size}, 1,
                               &desk->err),
              &desk->err);
-    desk->photos[i].file = desk->photos[i].where = file;
+    memcpy(desk->files[i], file, sizeof(file));
+    desk->photos[i].file = desk->photos[i].where = desk->files[i];
     if (i == desk->dataset.n)
         desk->dataset.n++;
 }
