@@ -1,13 +1,15 @@
 /* gradients.h: every op that can be trained, forward and backward, in plain C.
  *
  * Tensors are dense, row-major floats (NCHW for images) of a whole batch:
- * dimension 0 of everything that is computed counts photos. This is the
- * specification of the backward pass: the ops on oneDNN are checked against it
- * and borrow from it what oneDNN does not have.
+ * dimension 0 of everything that is computed counts photos (a graph, which
+ * knows one, says 1 there), and no op may mix them: who trains refuses a node
+ * that reduces, normalises or joins along it. This is the specification of the
+ * backward pass: the ops on oneDNN are checked against it and borrow from it
+ * what oneDNN does not have.
  *
  * Backward gets the gradient of the output and *writes* the gradient of each
- * input that wants one, be it computed or a weight. Sums run in a fixed order
- * (in double), so results depend on nothing but their input.
+ * input that wants one, be it computed or a weight. Its sums run in a fixed
+ * order (in double), so results depend on nothing but their input.
  *
  * BatchNormalization is in training mode: it normalises by the mean and the
  * (biased) variance of the batch; these are "the gradients" of its inputs mean

@@ -27,7 +27,7 @@ static double gelu_slope(struct sosie_act act, double x)
 
 /* The derivative at x, and the same from y, what the op makes of x: the table
  * in gradients.c says which of the two an op reads. At a kink it is the one of
- * the flatter side, as in PyTorch. */
+ * the flatter side. */
 static double slope_at(enum sosie_op op, struct sosie_act act, double x)
 {
     switch ((int)op) {
