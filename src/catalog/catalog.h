@@ -83,6 +83,9 @@ sosie_catalog_add_transform(struct sosie_catalog *catalog, const void *bytes,
 
 /* ---- items --------------------------------------------------------------- */
 
+/* The class of an item that came without one. */
+#define SOSIE_NO_CLASS "unknown"
+
 struct sosie_counts {
     size_t n_items, n_photos;
     size_t n_stale; /* photos whose embedding is of another transform */

@@ -22,8 +22,6 @@
 
 enum { ITEMS_A_TRANSACTION = 512, TRANSACTION_MS = 2000, PROGRESS_MS = 100 };
 
-static const char NO_CLASS[] = "unknown";
-
 struct indexing {
     struct sosie_engine *engine;
     const struct sosie_index_options *options;
@@ -406,7 +404,7 @@ add_item(struct indexing *run, struct sosie_batch *batch, struct item *item,
     *item = (struct item){
         .id = copy(batch, from->id),
         .class_name =
-            copy(batch, from->class_name ? from->class_name : NO_CLASS),
+            copy(batch, from->class_name ? from->class_name : SOSIE_NO_CLASS),
         .group = copy(batch, from->group),
         .fields = copy(batch, from->fields),
         .where = copy(batch, from->where),

@@ -7,7 +7,8 @@
  *             of its values has a number, in byte order of the values; -1 where
  *             a photo has none
  *   group     photos that are one picture or nearly so, or of one sender:
- *             never counted as each other's hit, never parted by a split
+ *             never counted as each other's hit, never parted by the default
+ *             split
  *   identity  photos of one product: its variants (in other colours, from other
  *             sides). What finds a product again is measured and trained by it
  *   split     train, val, or neither ("test" and whatever else a column says)
@@ -59,33 +60,39 @@ struct sosie_dataset_options {
     size_t n_sources;
     const char *images, *map; /* as of catalog/source.h */
     /* "class", or the name of a field; at least one. Field names are those of
-     * the feed's columns, or those that `map` gave them. */
+     * the feed's columns, or those that `map` gave them (below, too); "id",
+     * "class" and "group" are the item's own. Lists and empty values are no
+     * labels, and "unknown", as a catalog calls it, is no class. */
     const char *labels[SOSIE_DATASET_MAX_COLUMNS];
     size_t n_labels;
     /* Field that says what split a photo is in: its values are train, val (or
-     * valid, validation) and others. NULL: "split" if the feed has it, else
-     * every tenth group goes to val, by a hash of its name (a photo without a
-     * group, by its id). */
+     * valid, validation) and others. NULL: "split" if the source has it, else
+     * every tenth group goes to val, by a hash of its name (an item without a
+     * group, by its id). What is of one identity goes where the first of its
+     * names, in byte order, would go. */
     const char *split;
-    /* Field whose equal values join photos into a group; NULL: the item's
-     * `group` (item_group_id) if it has one. The photos of one item are always
-     * one identity. */
+    /* Field whose equal values, in whatever source, join photos into a group;
+     * NULL: the item's `group` (item_group_id) if it has one and `identity`
+     * does not name it. */
     const char *group;
     /* Field whose equal values join photos into an identity; NULL: none but
-     * `variants`. */
+     * `variants`. Items that are all of one group make no identity together.
+     * The photos of one item are always one, if there are several. */
     const char *identity;
     /* Joins photos whose titles differ only in the colour, and that agree in
      * class (and in gender, if there is such a field), into an identity. The
-     * colour's words are taken from the item's own colour field (color,
-     * baseColour) and from a list of common colours. */
+     * colour's words are taken from the item's own colour field (color, colour,
+     * baseColour) and from a list of common colours. Titles that say too little
+     * to name one product join nothing (dataset_variants.c). */
     bool variants;
     /* A row or file that can't be used. May be NULL. */
     void (*bad)(void *context, const char *where, const char *reason);
     void *context;
 };
 
-/* Errors: those of opening a source or a catalog; BAD_INPUT if a label's field
- * is in no row (says which fields there are), or there is no photo. */
+/* Errors: those of opening a source or a catalog; BAD_INPUT if a field that the
+ * options name is in no row (says which fields there are), or there is no
+ * photo. Deterministic. */
 SOSIE_MUST_CHECK enum sosie_status
 sosie_dataset_open(const struct sosie_dataset_options *options,
                    struct sosie_dataset *dataset, struct sosie_error *err);
