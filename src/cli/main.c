@@ -18,6 +18,7 @@ static const struct {
      "print the items that look alike"},
     {"serve", cli_serve, "CATALOG", "answer over HTTP, with a page"},
     {"check", cli_check, "CATALOG", "verify everything that is stored"},
+    {"eval", cli_eval, "MODEL... DATASET", "measure how well models find"},
     {"model", cli_model, "info|quantize|run",
      "look at a network, make it faster, run it"},
 };

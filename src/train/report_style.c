@@ -33,7 +33,7 @@ const char *const sosie_report_style[] = {
     "overflow-x:auto}",
     ".facts{display:grid;grid-template-columns:repeat(auto-fit,"
     "minmax(10.5rem,1fr));gap:1rem;margin:1.5rem 0}",
-    ".facts .card{margin:0}",
+    ".facts .card{margin:0;overflow-wrap:anywhere}",
     ".facts b{display:block;font-size:1.7rem;font-weight:650;"
     "letter-spacing:-.03em;line-height:1.25;"
     "font-variant-numeric:tabular-nums}",
@@ -92,6 +92,6 @@ const char *const sosie_report_style[] = {
     "figcaption{overflow:hidden;display:-webkit-box;-webkit-line-clamp:3;"
     "-webkit-box-orient:vertical;overflow-wrap:anywhere;margin-top:.2rem}",
     "figcaption::before{font-weight:700}",
-    ".good figcaption::before{content:\"\\2713 \";color:var(--good)}",
-    ".bad figcaption::before{content:\"\\2717 \";color:var(--bad)}",
+    ".good figcaption::before{content:\"\\2713\\a0\";color:var(--good)}",
+    ".bad figcaption::before{content:\"\\2717\\a0\";color:var(--bad)}",
     NULL};
