@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -244,6 +245,150 @@ enum sosie_status sosie_file_write(const char *path,
     }
     free(temporary);
     return st;
+}
+
+/* ---- piece by piece ------------------------------------------------------ */
+
+/* Opens and locks the temporary. Between the two, who held it may have renamed
+ * it: then *taken is false, and the file is not ours to write. */
+static enum sosie_status open_locked(struct sosie_file_writer *writer,
+                                     bool *taken, struct sosie_error *err)
+{
+    struct stat ours, there;
+    writer->fd = sosie_file_ops.open(writer->temporary,
+                                     O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (writer->fd < 0)
+        return fail_path(writer->temporary, err);
+    if (flock(writer->fd, LOCK_EX | LOCK_NB))
+        return errno == EWOULDBLOCK
+                   ? sosie_fail(err, SOSIE_CONFLICT,
+                                "%s is being written by another process",
+                                writer->temporary)
+                   : fail_path(writer->temporary, err);
+    *taken = !fstat(writer->fd, &ours) && !stat(writer->temporary, &there) &&
+             ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+    if (*taken && ftruncate(writer->fd, 0))
+        return fail_path(writer->temporary, err);
+    return SOSIE_OK;
+}
+
+enum sosie_status sosie_file_writer_open(const char *path,
+                                         struct sosie_file_writer *writer,
+                                         struct sosie_error *err)
+{
+    struct sosie_file_writer opened = {.path = strdup(path), .fd = -1};
+    enum sosie_status st = SOSIE_OK;
+    bool taken = false;
+    if (!opened.path || asprintf(&opened.temporary, "%s.tmp", path) < 0) {
+        free(opened.path);
+        return sosie_fail(err, SOSIE_NO_MEMORY, "%s", path);
+    }
+    while (!st && !taken) {
+        if (opened.fd >= 0)
+            close(opened.fd);
+        st = open_locked(&opened, &taken, err);
+    }
+    if (!st) {
+        *writer = opened;
+        return SOSIE_OK;
+    }
+    if (st == SOSIE_CONFLICT) { /* it is another's, to be left where it is */
+        free(opened.temporary);
+        opened.temporary = NULL;
+    }
+    sosie_file_writer_release(&opened);
+    return st;
+}
+
+/* Makes a file of a name that nobody has, and takes the name away. */
+static int open_unnamed(const char *folder)
+{
+    for (unsigned i = 0;; i++) {
+        char *name = NULL;
+        int fd, code;
+        if (asprintf(&name, "%s/sosie-%ld-%u.tmp", folder, (long)getpid(), i) <
+            0)
+            return -1;
+        fd = sosie_file_ops.open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
+                                 0600);
+        code = errno;
+        if (fd >= 0)
+            unlink(name);
+        free(name);
+        errno = code;
+        if (fd >= 0 || code != EEXIST)
+            return fd;
+    }
+}
+
+enum sosie_status
+sosie_file_writer_open_unnamed(const char *folder,
+                               struct sosie_file_writer *writer,
+                               struct sosie_error *err)
+{
+    struct sosie_file_writer opened = {
+        .path = strdup(folder ? folder : "memory"), .fd = -1};
+    enum sosie_status st;
+    if (!opened.path)
+        return sosie_fail(err, SOSIE_NO_MEMORY, "a temporary file");
+    opened.fd =
+        folder ? open_unnamed(folder) : memfd_create("sosie", MFD_CLOEXEC);
+    if (opened.fd >= 0) {
+        *writer = opened;
+        return SOSIE_OK;
+    }
+    st = fail_path(opened.path, err);
+    sosie_file_writer_release(&opened);
+    return st;
+}
+
+enum sosie_status sosie_file_writer_add(struct sosie_file_writer *writer,
+                                        const struct sosie_span *spans,
+                                        size_t n_spans, struct sosie_error *err)
+{
+    for (size_t i = 0; i < n_spans; i++) {
+        if (!write_all(writer->fd, &spans[i]))
+            return fail_path(writer->path, err);
+        writer->size += spans[i].size;
+    }
+    return SOSIE_OK;
+}
+
+enum sosie_status sosie_file_writer_map(const struct sosie_file_writer *writer,
+                                        const void **bytes,
+                                        struct sosie_error *err)
+{
+    void *map = NULL;
+    if (writer->size) {
+        map = mmap(NULL, writer->size, PROT_READ, MAP_SHARED, writer->fd, 0);
+        if (map == MAP_FAILED)
+            return fail_path(writer->path, err);
+    }
+    *bytes = map;
+    return SOSIE_OK;
+}
+
+enum sosie_status sosie_file_writer_commit(struct sosie_file_writer *writer,
+                                           struct sosie_error *err)
+{
+    if (sosie_file_ops.sync(writer->fd) ||
+        sosie_file_ops.rename(writer->temporary, writer->path))
+        return fail_path(writer->path, err);
+    free(writer->temporary);
+    writer->temporary = NULL;
+    return sync_folder_of(writer->path) ? SOSIE_OK
+                                        : fail_path(writer->path, err);
+}
+
+void sosie_file_writer_release(struct sosie_file_writer *writer)
+{
+    if (writer->temporary)
+        unlink(writer->temporary);
+    if (writer->fd >= 0)
+        close(writer->fd);
+    free(writer->temporary);
+    free(writer->path);
+    *writer = (struct sosie_file_writer){.fd = -1};
 }
 
 /* ---- folders and paths --------------------------------------------------- */

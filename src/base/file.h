@@ -49,6 +49,40 @@ SOSIE_MUST_CHECK enum sosie_status
 sosie_file_write(const char *path, const struct sosie_span *spans,
                  size_t n_spans, struct sosie_error *err);
 
+/* A large file, written piece by piece, then mapped. */
+struct sosie_file_writer {
+    char *path;      /* where it will be; of an unnamed one: for messages */
+    char *temporary; /* its name until then; NULL: it has none */
+    int fd;
+    size_t size; /* bytes written so far */
+};
+
+/* Starts "<path>.tmp", locked. CONFLICT if another process is writing it. The
+ * writer is to be released, whatever happens after. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_file_writer_open(const char *path, struct sosie_file_writer *writer,
+                       struct sosie_error *err);
+/* Starts a file without a name in the folder, or, where that is NULL, in
+ * memory: nothing of it is left when it is released and not mapped any more. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_file_writer_open_unnamed(const char *folder,
+                               struct sosie_file_writer *writer,
+                               struct sosie_error *err);
+SOSIE_MUST_CHECK enum sosie_status
+sosie_file_writer_add(struct sosie_file_writer *writer,
+                      const struct sosie_span *spans, size_t n_spans,
+                      struct sosie_error *err);
+/* A read-only mapping of what was written; release with sosie_file_unmap. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_file_writer_map(const struct sosie_file_writer *writer,
+                      const void **bytes, struct sosie_error *err);
+/* Syncs the file, renames it to its path, syncs the folder. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_file_writer_commit(struct sosie_file_writer *writer,
+                         struct sosie_error *err);
+/* Closes the file; one that was not committed is removed. */
+void sosie_file_writer_release(struct sosie_file_writer *writer);
+
 /* A read-only mapping of a whole file; release with sosie_file_unmap. An empty
  * file maps to NULL, 0. */
 SOSIE_MUST_CHECK enum sosie_status sosie_file_map(const char *path,

@@ -8,7 +8,8 @@
  *
  * The file is a temporary of the folder given (unlinked at once, so that
  * nothing is left behind), or a lasting one, which is used again if it fits the
- * data set: same photos (paths, sizes, times of change), same side.
+ * data set: same photos (paths, sizes, times of change), same side. While
+ * another process makes it, a temporary does.
  *
  * Threads: many readers. */
 #ifndef SOSIE_TRAIN_PIXELS_H
@@ -31,8 +32,10 @@ struct sosie_pixels_options {
     void *context;
 };
 
-/* Errors: IO (a full disk: the message says how much was needed), NO_MEMORY,
- * CANCELLED, BAD_INPUT if no photo at all can be read. */
+/* The pixels do not depend on the number of workers. Errors: IO (a full disk:
+ * the message says about how much is needed), NOT_FOUND if there is no such
+ * folder, NO_MEMORY, CANCELLED, BAD_INPUT if no photo at all can be read. A
+ * lasting file that is damaged or of something else is made anew. */
 SOSIE_MUST_CHECK enum sosie_status
 sosie_pixels_create(const struct sosie_dataset *dataset,
                     const struct sosie_pixels_options *options,

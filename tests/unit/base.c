@@ -139,6 +139,109 @@ static void a_failed_write_leaves_the_old_or_the_new_file_whole(void **state)
     check_folder_remove(folder);
 }
 
+/* Two pieces, a mapping, a name: true if all of it went well. */
+static bool write_in_pieces(const char *path, struct sosie_error *err)
+{
+    const struct sosie_span one[] = {{"brand", 5}, {" ", 1}}, two = {"new", 3};
+    struct sosie_file_writer writer;
+    const void *map = NULL;
+    enum sosie_status st = sosie_file_writer_open(path, &writer, err);
+    if (st)
+        return false;
+    st = sosie_file_writer_add(&writer, one, 2, err);
+    if (!st)
+        st = sosie_file_writer_add(&writer, &two, 1, err);
+    if (!st)
+        st = sosie_file_writer_map(&writer, &map, err);
+    if (!st) {
+        assert_int_equal(writer.size, 9);
+        assert_memory_equal(map, "brand new", 9);
+        sosie_file_unmap(map, 9);
+        st = sosie_file_writer_commit(&writer, err);
+    }
+    sosie_file_writer_release(&writer);
+    return !st;
+}
+
+static void a_file_written_in_pieces_is_there_whole_or_not_at_all(void **state)
+{
+    const char *folder = check_folder_make();
+    const struct sosie_span old = {"old", 3};
+    char path[128], temporary[160];
+    bool written = false;
+    struct sosie_error err;
+    (void)state;
+    snprintf(path, sizeof(path), "%s/file", folder);
+    snprintf(temporary, sizeof(temporary), "%s.tmp", path);
+    check_ok(sosie_file_write(path, &old, 1, &err), &err);
+    real = sosie_file_ops;
+    sosie_file_ops = (struct sosie_file_ops){faulty_open, faulty_write,
+                                             faulty_sync, faulty_rename};
+    for (size_t n = 1; !written; n++) {
+        faults.calls = 0;
+        faults.fail_at = n;
+        written = write_in_pieces(path, &err);
+        if (!written) {
+            assert_int_equal(err.status, SOSIE_IO);
+            assert_non_null(strstr(err.text, "No space left"));
+        }
+        expect_content(path, written ? "brand new" : "old", "brand new");
+        assert_int_equal(sosie_path_kind(temporary), SOSIE_PATH_NONE);
+        assert_true(n < 100);
+    }
+    sosie_file_ops = real;
+    assert_true(faults.calls > 10);
+    check_folder_remove(folder);
+}
+
+static void a_file_is_written_in_pieces_by_one_at_a_time(void **state)
+{
+    const char *folder = check_folder_make();
+    const struct sosie_span piece = {"piece", 5};
+    struct sosie_file_writer one, other;
+    char path[128], temporary[160];
+    struct sosie_error err;
+    (void)state;
+    snprintf(path, sizeof(path), "%s/file", folder);
+    snprintf(temporary, sizeof(temporary), "%s.tmp", path);
+    check_ok(sosie_file_write(temporary, &piece, 1, &err),
+             &err); /* a crash's */
+    check_ok(sosie_file_writer_open(path, &one, &err), &err);
+    check_fails(sosie_file_writer_open(path, &other, &err), SOSIE_CONFLICT,
+                &err, "is being written by another process");
+    assert_int_equal(sosie_path_kind(temporary), SOSIE_PATH_FILE);
+    check_ok(sosie_file_writer_commit(&one, &err), &err);
+    expect_content(path, "", "");
+    check_ok(sosie_file_writer_open(path, &other, &err), &err);
+    sosie_file_writer_release(&other);
+    sosie_file_writer_release(&one);
+    expect_content(path, "", "");
+    check_folder_remove(folder);
+}
+
+static void a_file_without_a_name_lasts_as_long_as_its_mapping(void **state)
+{
+    const char *folder = check_folder_make();
+    const char *const folders[] = {folder, NULL};
+    const struct sosie_span piece = {"piece", 5};
+    struct sosie_file_writer writer;
+    struct sosie_error err;
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        const void *map;
+        check_ok(sosie_file_writer_open_unnamed(folders[i], &writer, &err),
+                 &err);
+        check_ok(sosie_file_writer_add(&writer, &piece, 1, &err), &err);
+        check_ok(sosie_file_writer_map(&writer, &map, &err), &err);
+        sosie_file_writer_release(&writer);
+        assert_memory_equal(map, "piece", 5);
+        sosie_file_unmap(map, 5);
+    }
+    assert_int_equal(rmdir(folder), 0); /* it is empty */
+    check_fails(sosie_file_writer_open_unnamed(folder, &writer, &err),
+                SOSIE_NOT_FOUND, &err, folder);
+}
+
 static void reading_says_what_is_wrong_with_a_path(void **state)
 {
     const char *folder = check_folder_make();
@@ -304,6 +407,9 @@ int main(void)
         cmocka_unit_test(sizes_that_overflow_are_noticed),
         cmocka_unit_test(an_arena_hands_out_zeroed_aligned_memory),
         cmocka_unit_test(a_failed_write_leaves_the_old_or_the_new_file_whole),
+        cmocka_unit_test(a_file_written_in_pieces_is_there_whole_or_not_at_all),
+        cmocka_unit_test(a_file_is_written_in_pieces_by_one_at_a_time),
+        cmocka_unit_test(a_file_without_a_name_lasts_as_long_as_its_mapping),
         cmocka_unit_test(reading_says_what_is_wrong_with_a_path),
         cmocka_unit_test(nothing_outside_a_folder_opens_beneath_it),
         cmocka_unit_test(a_pool_runs_every_job_once),
