@@ -19,7 +19,7 @@ ARROWS = {
     "catalog": ["base"],
     "store": ["catalog", "index", "base"],
     "engine": ["store", "catalog", "index", "model", "image", "kernels", "base"],
-    "train": ["engine", "catalog", "model", "nn", "image", "kernels", "base"],
+    "train": ["engine", "catalog", "index", "model", "nn", "image", "kernels", "base"],
     # http sniffs the photos that it serves; it knows nothing else of image.
     "http": ["engine", "image", "base"],
     # `sosie model` runs networks that no catalog was made with.

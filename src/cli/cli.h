@@ -18,7 +18,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_DAMAGED = 3 };
 
 /* argv[0] is the command's own name. */
 typedef int cli_command(int argc, char **argv);
-cli_command cli_index, cli_search, cli_serve, cli_check, cli_train,
+cli_command cli_index, cli_search, cli_serve, cli_check, cli_train, cli_eval,
     cli_model;
 /* Of `sosie model`. */
 cli_command cli_model_info, cli_model_quantize, cli_model_run;

@@ -1,6 +1,7 @@
 /* cmd_train.c: `sosie train DATASET... -o MODEL.onnx`. */
 #include "cli/cli.h"
 
+#include "base/clock.h"
 #include "train/session.h"
 
 #include <math.h>
@@ -86,20 +87,15 @@ static void show_left(double seconds)
         fprintf(stderr, "  %zu:%02zu left", s / 60, s % 60);
 }
 
-static bool show_progress(void *context,
-                          const struct sosie_session_progress *now)
+static void show_line(const struct sosie_session_progress *now)
 {
     enum { BAR = 24 };
-    struct command *command = context;
     size_t filled = now->n ? now->n_done * BAR / now->n : 0;
     char a[32], b[32], bar[BAR + 1];
-    if (!command->line.on_terminal)
-        return !cli_is_interrupted();
-    command->line.shown = true;
     memset(bar, '-', BAR);
     memset(bar, '#', filled);
     bar[BAR] = 0;
-    fprintf(stderr, "\r\033[K%s [%s] %s / %s", now->phase, bar,
+    fprintf(stderr, "%s [%s] %s / %s", now->phase, bar,
             cli_grouped(now->n_done, a), cli_grouped(now->n, b));
     if (now->per_second > 0)
         fprintf(stderr, "  %.0f/s  epoch %.2f  loss %.3f", now->per_second,
@@ -108,7 +104,25 @@ static bool show_progress(void *context,
         show_left(now->seconds_left);
     if (now->n_bad)
         fprintf(stderr, "  %s bad", cli_grouped(now->n_bad, a));
-    fflush(stderr);
+}
+
+/* A line that is written over on a terminal, one a minute in a log. */
+static bool show_progress(void *context,
+                          const struct sosie_session_progress *now)
+{
+    struct command *command = context;
+    double ms = sosie_clock_ms();
+    if (command->line.on_terminal) {
+        command->line.shown = true;
+        fputs("\r\033[K", stderr);
+        show_line(now);
+        fflush(stderr);
+    } else if (!command->json && now->per_second > 0 &&
+               ms - command->line.start_ms > 60e3) {
+        command->line.start_ms = ms;
+        show_line(now);
+        fputs("\n", stderr);
+    }
     return !cli_is_interrupted();
 }
 

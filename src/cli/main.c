@@ -20,6 +20,7 @@ static const struct {
     {"check", cli_check, "CATALOG", "verify everything that is stored"},
     {"train", cli_train, "DATASET... -o MODEL.onnx",
      "make a network better on labelled photos"},
+    {"eval", cli_eval, "MODEL... DATASET", "measure how well models find"},
     {"model", cli_model, "info|quantize|run",
      "look at a network, make it faster, run it"},
 };

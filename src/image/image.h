@@ -89,4 +89,11 @@ sosie_image_fit(const struct sosie_image *image, enum sosie_fit fit,
                 uint32_t width, uint32_t height, uint8_t *rgb,
                 struct sosie_error *err);
 
+/* The image as a baseline JPEG, its colours at half the size in both directions
+ * (4:2:0). quality: 1 to 100, as libjpeg counts. *bytes is owned by the caller
+ * (free). REFUSED if a side is 0 or over 65,500; NO_MEMORY. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_jpeg_encode(const struct sosie_image *image, int quality,
+                  unsigned char **bytes, size_t *size, struct sosie_error *err);
+
 #endif

@@ -5,6 +5,7 @@
  * be one and the same. */
 #include "model/model.h"
 
+#include "model/aspects.h"
 #include "model/input.h"
 #include "model/network.h"
 #include "model/summary.h"
@@ -19,7 +20,7 @@ struct sosie_model {
     struct sosie_model_info info;
     struct sosie_input input;
     struct sosie_net *net;
-    struct sosie_arena arena; /* labels */
+    struct sosie_arena arena; /* names of labels and aspects */
     size_t max_batch;
 };
 
@@ -147,6 +148,9 @@ static enum sosie_status build(struct sosie_network *network,
     if ((st = sosie_input_read(onnx, &model->input, err)) ||
         (st = pick_outputs(onnx, &model->info, err)) ||
         (st = read_labels(model, onnx, err)) ||
+        (st = sosie_aspects_read(sosie_onnx_metadata(onnx, "embedding.aspects"),
+                                 sosie_onnx_metadata(onnx, "embedding.weights"),
+                                 &model->arena, &model->info, err)) ||
         (st = sosie_network_make(network, &model->net, err)))
         goto out;
     model->info.precision = network->options.precision;

@@ -8,6 +8,12 @@
  *   input.color              RGB (default) or BGR
  *   input.fit                squash (default) or letterbox
  *   labels                   class names, one a line, in the order of `logits`
+ *   embedding.aspects        "shape=256,colour=64": parts that the embedding is
+ *                            made of, in this order, each to be made unit
+ *                            length on its own; without it the embedding is
+ *                            features, of which a catalog makes its aspects
+ *   embedding.weights        "shape=1,colour=0.55": how much each counts
+ *                            (default 1 each)
  * Its first input is the photo (N, 3, H, W). The output named `embedding` (else
  * the first output of rank 2) is the embedding; the output named `logits`, if
  * there is one, gives the classes.
@@ -42,6 +48,15 @@ struct sosie_model_options {
 /* oneDNN, batches of up to 4, f32. */
 struct sosie_model_options sosie_model_options_defaults(void);
 
+enum { SOSIE_MODEL_MAX_ASPECTS = 4 };
+
+/* A part of an embedding that is a vector of its own. */
+struct sosie_model_aspect {
+    const char *name;
+    size_t dim;
+    double weight; /* >= 0; not all are 0 */
+};
+
 /* What a model is; valid as long as the model. */
 struct sosie_model_info {
     struct sosie_digest digest; /* of the file's bytes */
@@ -51,6 +66,8 @@ struct sosie_model_info {
     size_t n_logits; /* 0 if there is no such output */
     size_t n_labels; /* 0, or equal to n_logits */
     const char *const *labels;
+    size_t n_aspects; /* 0: none; else their dims add up to `dim` */
+    struct sosie_model_aspect aspects[SOSIE_MODEL_MAX_ASPECTS];
     size_t n_parameters;
     enum sosie_precision precision; /* that it runs in; not AUTO */
 };

@@ -98,7 +98,7 @@ static enum sosie_status check_fields(const struct sosie_dataset_maker *maker,
                           o->sources[0],
                           o->n_sources > 1 ? " and the other sources" : "");
     for (size_t i = 0; i < o->n_labels; i++)
-        if (!maker->labels[i].n)
+        if (!maker->labels[i].n && !o->may_lack_labels)
             return no_field(maker, "label", o->labels[i], err);
     if (o->split && !maker->has_split)
         return no_field(maker, "split", o->split, err);

@@ -65,6 +65,9 @@ struct sosie_dataset_options {
      * labels, and "unknown", as a catalog calls it, is no class. */
     const char *labels[SOSIE_DATASET_MAX_COLUMNS];
     size_t n_labels;
+    /* A label that no item has becomes a column without values instead of an
+     * error. */
+    bool may_lack_labels;
     /* Field that says what split a photo is in: its values are train, val (or
      * valid, validation) and others. NULL: "split" if the source has it, else
      * every tenth group goes to val, by a hash of its name (an item without a

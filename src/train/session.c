@@ -138,6 +138,11 @@ static enum sosie_status open_photos(struct session *s, struct sosie_error *err)
     enum sosie_status st;
     dataset.bad = on_bad;
     dataset.context = s;
+    if (o->cache) {
+        enum sosie_status made = sosie_folder_make(o->cache, err);
+        if (made)
+            return made;
+    }
     if (!tell(s, &(struct sosie_session_progress){.phase = "reading",
                                                   .seconds_left = -1}))
         return sosie_fail(err, SOSIE_CANCELLED, "interrupted");

@@ -891,6 +891,39 @@ static void a_crop_that_is_none_is_refused(void **state)
     free(file.bytes);
 }
 
+static void a_picture_survives_being_written_as_jpeg(void **state)
+{
+    struct sosie_image picture = {.width = 203, .height = 157}, none = {0};
+    size_t n = (size_t)picture.width * picture.height * 3, sizes[2];
+    struct sosie_error err;
+    (void)state;
+    picture.rgb = malloc(n);
+    assert_non_null(picture.rgb);
+    for (size_t i = 0; i < n; i++) /* smooth: JPEG keeps it */
+        picture.rgb[i] = (uint8_t)(i / 3 % 203 + i % 3 * 10);
+    for (size_t i = 0; i < 2; i++) {
+        struct file file = {0};
+        struct sosie_image back;
+        double off = 0;
+        check_ok(sosie_jpeg_encode(&picture, i ? 30 : 95, &file.bytes,
+                                   &file.size, &err),
+                 &err);
+        back = decode(&file);
+        assert_int_equal(back.width, picture.width);
+        assert_int_equal(back.height, picture.height);
+        for (size_t k = 0; k < n; k++)
+            off += abs(back.rgb[k] - picture.rgb[k]);
+        assert_true(off / (double)n < (i ? 6 : 2));
+        sizes[i] = file.size;
+        sosie_image_release(&back);
+        free(file.bytes);
+    }
+    assert_true(sizes[1] < sizes[0]);
+    check_fails(sosie_jpeg_encode(&none, 90, NULL, NULL, &err), SOSIE_REFUSED,
+                &err, "0 x 0");
+    sosie_image_release(&picture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -925,6 +958,7 @@ int main(void)
         cmocka_unit_test(a_crop_is_cut_from_the_upright_photo),
         cmocka_unit_test(a_crop_has_at_least_a_pixel_and_stays_inside),
         cmocka_unit_test(a_crop_that_is_none_is_refused),
+        cmocka_unit_test(a_picture_survives_being_written_as_jpeg),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

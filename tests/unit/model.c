@@ -99,6 +99,123 @@ static void a_model_says_what_it_is(void **state)
     sosie_model_close(model);
 }
 
+/* ---- aspects ------------------------------------------------------------- */
+
+/* Appends a field of metadata to an ONNX file: messages may be concatenated. */
+static size_t add_metadata(unsigned char *bytes, size_t size, const char *key,
+                           const char *value)
+{
+    size_t key_size = strlen(key), value_size = strlen(value);
+    assert_true(key_size + value_size + 4 < 128); /* one-byte lengths */
+    bytes[size++] = 14 << 3 | 2;                  /* metadata_props */
+    bytes[size++] = (unsigned char)(key_size + value_size + 4);
+    bytes[size++] = 1 << 3 | 2;
+    bytes[size++] = (unsigned char)key_size;
+    memcpy(bytes + size, key, key_size);
+    size += key_size;
+    bytes[size++] = 2 << 3 | 2;
+    bytes[size++] = (unsigned char)value_size;
+    memcpy(bytes + size, value, value_size);
+    return size + value_size;
+}
+
+/* The model of 4 dimensions with aspects and weights, either of which may be
+ * NULL. */
+static enum sosie_status open_aspects(const char *aspects, const char *weights,
+                                      struct sosie_model **model,
+                                      struct sosie_error *err)
+{
+    struct sosie_model_options options = sosie_model_options_defaults();
+    enum sosie_status st;
+    size_t size;
+    unsigned char *bytes =
+        golden_bytes(golden_path("", "photo", ".onnx"), &size);
+    bytes = realloc(bytes, size + 300);
+    assert_non_null(bytes);
+    if (aspects)
+        size = add_metadata(bytes, size, "embedding.aspects", aspects);
+    if (weights)
+        size = add_metadata(bytes, size, "embedding.weights", weights);
+    options.backend = SOSIE_BACKEND_PLAIN;
+    st = sosie_model_open_bytes(bytes, size, &options, model, err);
+    free(bytes);
+    return st;
+}
+
+static void an_embedding_may_be_made_of_aspects(void **state)
+{
+    struct sosie_model *model;
+    const struct sosie_model_info *info;
+    struct sosie_error err;
+    (void)state;
+    check_ok(open_aspects(NULL, NULL, &model, &err), &err);
+    assert_int_equal(sosie_model_info(model)->n_aspects, 0);
+    sosie_model_close(model);
+
+    check_ok(
+        open_aspects("shape=3,colour=1", "colour=0.55,shape=2", &model, &err),
+        &err);
+    info = sosie_model_info(model);
+    assert_int_equal(info->n_aspects, 2);
+    assert_string_equal(info->aspects[0].name, "shape");
+    assert_int_equal(info->aspects[0].dim, 3);
+    assert_true(info->aspects[0].weight == 2);
+    assert_string_equal(info->aspects[1].name, "colour");
+    assert_int_equal(info->aspects[1].dim, 1);
+    assert_true(info->aspects[1].weight == 0.55);
+    sosie_model_close(model);
+
+    check_ok(open_aspects("a=1,b_2=1,c-3=1,D=1", NULL, &model, &err), &err);
+    info = sosie_model_info(model);
+    assert_int_equal(info->n_aspects, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_true(info->aspects[i].weight == 1);
+    sosie_model_close(model);
+}
+
+static void aspects_that_make_no_sense_are_refused(void **state)
+{
+    static const struct {
+        const char *aspects, *weights, *words;
+    } cases[] = {
+        {"", NULL, "'embedding.aspects' is \"\"; expected NAME=DIMENSIONS"},
+        {"4", NULL, "expected NAME=DIMENSIONS"},
+        {"shape", NULL, "expected NAME=DIMENSIONS"},
+        {"shape=", NULL, "expected NAME=DIMENSIONS"},
+        {"=4", NULL, "expected NAME=DIMENSIONS"},
+        {"shape=4,", NULL, "expected NAME=DIMENSIONS"},
+        {"shape=0,colour=4", NULL, "expected NAME=DIMENSIONS"},
+        {"shape=-4,colour=8", NULL, "expected NAME=DIMENSIONS"},
+        {"shape=1.5,colour=2.5", NULL, "expected NAME=DIMENSIONS"},
+        {"shape=nan", NULL, "expected NAME=DIMENSIONS"},
+        {"shape=4;", NULL, "expected NAME=DIMENSIONS"},
+        {"sha pe=4", NULL, "expected NAME=DIMENSIONS"},
+        {"a-name-that-is-longer-than-any-name=4", NULL,
+         "expected NAME=DIMENSIONS"},
+        {"shape=2,shape=2", NULL, "names 'shape' twice"},
+        {"a=1,b=1,c=1,d=1,e=1", NULL, "more than 4 aspects"},
+        {"shape=2,colour=1", NULL, "3 dimensions in all; the embedding has 4"},
+        {"shape=4,colour=64", NULL, "68 dimensions in all"},
+        {NULL, "shape=1", "without 'embedding.aspects'"},
+        {"shape=3,colour=1", "shape=1", "a number of 0 or more for each"},
+        {"shape=3,colour=1", "shape=1,shape=1", "for each aspect"},
+        {"shape=3,colour=1", "shape=1,colour=-1", "for each aspect"},
+        {"shape=3,colour=1", "shape=0,colour=0", "not all 0"},
+        {"shape=3,colour=1", "shape=1,colour=inf", "for each aspect"},
+        {"shape=3,colour=1", "shape=1,taste=1", "names 'taste'"},
+        {"shape=3,colour=1", "", "for each aspect"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct sosie_model *model = NULL;
+        struct sosie_error err;
+        check_fails(
+            open_aspects(cases[i].aspects, cases[i].weights, &model, &err),
+            SOSIE_BAD_INPUT, &err, cases[i].words);
+        assert_null(model);
+    }
+}
+
 /* ---- bad files ----------------------------------------------------------- */
 
 static const struct {
@@ -417,6 +534,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(photos_are_prepared_as_the_metadata_says),
         cmocka_unit_test(a_model_says_what_it_is),
+        cmocka_unit_test(an_embedding_may_be_made_of_aspects),
+        cmocka_unit_test(aspects_that_make_no_sense_are_refused),
         cmocka_unit_test(bad_files_are_refused_by_name_and_reason),
         cmocka_unit_test(what_is_no_onnx_file_is_refused),
         cmocka_unit_test(damage_is_survived),
