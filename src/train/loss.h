@@ -4,7 +4,7 @@
  * memory holds. Each function returns the loss, the mean over what counts; with
  * nothing to count it is 0 and no gradient is added. `weight` multiplies the
  * gradient (not the loss returned). A label is a number below that of labels,
- * or -1: none. What is not finite makes the loss and its gradient NaN, and is
+ * or -1: none. A NaN in what counts makes the loss and its gradient NaN, and is
  * no error here: the optimiser refuses it.
  *
  * Where embeddings are normalised, one that is nearly zero (shorter than 1e-12)

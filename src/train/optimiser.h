@@ -44,7 +44,6 @@ struct sosie_slice_options {
 };
 
 /* A copy of this and of its blocks is all that it takes to go on. */
-
 struct sosie_optimiser {
     struct sosie_optimiser_options options;
     size_t n; /* floats of a block */

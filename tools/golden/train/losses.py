@@ -90,7 +90,8 @@ def contrastive(name, identities, groups, temperature):
     z = F.normalize(x)
     anchors = []
     for i in range(n):
-        same = [j for j in range(n) if j != i and identities[i] >= 0 and identities[i] == identities[j]]
+        same = [j for j in range(n)
+                if j != i and identities[i] >= 0 and identities[i] == identities[j]]
         all_others = [a for a in range(n) if a != i
                       and (a in same or groups[i] < 0 or groups[i] != groups[a])]
         below = sum(torch.exp(z[i] @ z[a] / temperature) for a in all_others)
@@ -112,7 +113,8 @@ def proxy_anchor():
     pull = push = 0
     for p in range(n_proxies):
         own = [torch.exp(-alpha * (s[i, p] - margin)) for i in range(8) if labels[i] == p]
-        others = [torch.exp(alpha * (s[i, p] + margin)) for i in range(8) if labels[i] not in (p, -1)]
+        others = [torch.exp(alpha * (s[i, p] + margin))
+                  for i in range(8) if labels[i] not in (p, -1)]
         pull = pull + (torch.log(1 + sum(own)) if own else 0)
         push = push + torch.log(1 + sum(others))
     present = len(set(labels) - {-1})
