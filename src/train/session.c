@@ -60,6 +60,16 @@ static bool on_pixels(void *context, size_t n_done, size_t n)
                                                     .seconds_left = -1});
 }
 
+static bool on_teaching(void *context, size_t n_done, size_t n)
+{
+    struct session *s = context;
+    return tell(s, &(struct sosie_session_progress){.phase = "asking",
+                                                    .n_done = n_done,
+                                                    .n = n,
+                                                    .n_bad = s->n_bad,
+                                                    .seconds_left = -1});
+}
+
 static bool on_judging(void *context, const struct sosie_index_progress *now)
 {
     struct session *s = context;
@@ -364,6 +374,7 @@ enum sosie_status sosie_session_run(const struct sosie_session_options *options,
                                     struct sosie_error *err)
 {
     struct session s = {.options = options, .result = result};
+    struct sosie_trainer_options trainer = options->trainer;
     enum sosie_status st = SOSIE_OK;
     *result = (struct sosie_session_result){0};
     s.checkpoint = options->checkpoint ? strdup(options->checkpoint)
@@ -377,9 +388,11 @@ enum sosie_status sosie_session_run(const struct sosie_session_options *options,
                         "%s: no checkpoint to resume from", s.checkpoint);
     if (!st)
         st = open_photos(&s, err);
+    trainer.progress = on_teaching;
+    trainer.context = &s;
     if (!st)
-        st = sosie_trainer_create(&s.dataset, s.pixels, &options->trainer,
-                                  &s.trainer, err);
+        st = sosie_trainer_create(&s.dataset, s.pixels, &trainer, &s.trainer,
+                                  err);
     s.start_ms = sosie_clock_ms();
     if (!st && options->resume)
         st = resume(&s, err);

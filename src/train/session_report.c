@@ -6,4 +6,13 @@ sosie_session_report(const struct sosie_session_options *options,
                      const struct sosie_session_epoch *epochs, size_t n,
                      const struct sosie_evaluations *found,
                      struct sosie_error *err)
-{ (void)options;(void)dataset;(void)trained;(void)epochs;(void)n;(void)found;(void)err; return SOSIE_OK; }
+{
+    (void)options;
+    (void)dataset;
+    (void)trained;
+    (void)epochs;
+    (void)n;
+    (void)found;
+    (void)err;
+    return SOSIE_OK;
+}

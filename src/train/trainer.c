@@ -14,7 +14,7 @@ static const float STATISTICS_MOMENTUM = 0.1F;
 struct sosie_trainer_options sosie_trainer_options_defaults(void)
 {
     struct sosie_trainer_options o = {
-        .student = {.shape_dim = 256, .colour_dim = 64},
+        .student = {.dims = {192, 64, 64}, .weights = {1, 0.6F, 0.6F}},
         .batch = 128,
         .shard = 32,
         .epochs = 10,
@@ -65,7 +65,8 @@ static enum sosie_status make_heads(struct sosie_trainer *t,
         t->columns[student->n_heads] = c;
         student->heads[student->n_heads++] = (struct sosie_student_head){
             column->name, column->n_values, column->values,
-            is_colour(column->name)};
+            is_colour(column->name) ? SOSIE_STUDENT_COLOUR
+                                    : SOSIE_STUDENT_KIND};
     }
     return SOSIE_OK;
 }
@@ -207,20 +208,9 @@ static enum sosie_status check_options(const struct sosie_trainer_options *o,
                           "a batch of %zu views in shards of %zu, expected an "
                           "even shard and a multiple of it",
                           o->batch, o->shard);
-    if (!o->student.shape_dim)
+    if (!o->student.dims[SOSIE_STUDENT_SHAPE])
         return sosie_fail(err, SOSIE_BAD_INPUT, "an embedding of no numbers");
     return SOSIE_OK;
-}
-
-static enum sosie_status open_teacher(struct sosie_trainer *t,
-                                      struct sosie_error *err)
-{
-    struct sosie_model_options options = sosie_model_options_defaults();
-    if (!t->options.teacher)
-        return SOSIE_OK;
-    options.max_batch = 1;
-    options.precision = SOSIE_PRECISION_AUTO;
-    return sosie_model_open(t->options.teacher, &options, &t->teacher, err);
 }
 
 static void count_steps(struct sosie_trainer *t)
@@ -257,14 +247,16 @@ sosie_trainer_create(const struct sosie_dataset *dataset,
         st = choose_trainable(t, err);
     }
     if (!st)
-        st = open_teacher(t, err);
+        st = sosie_pool_create(options->n_workers ? options->n_workers : 1,
+                               t->n_shards + 1, &t->pool, err);
+    if (!st)
+        st = trainer_ask_teacher(t, err);
     if (!st)
         st = make_slices(t, err);
     if (!st)
         st = trainer_batch_init(t, err);
     if (!st)
-        st = sosie_pool_create(options->n_workers ? options->n_workers : 1,
-                               t->n_shards + 1, &t->pool, err);
+        st = trainer_start(t, err);
     if (st) {
         sosie_trainer_destroy(t);
         return st;
@@ -280,7 +272,6 @@ void sosie_trainer_destroy(struct sosie_trainer *t)
     sosie_pool_destroy(t->pool);
     trainer_batch_release(t);
     sosie_optimiser_release(&t->optimiser);
-    sosie_model_close(t->teacher);
     sosie_trainable_destroy(t->trainable);
     for (size_t i = 0; i < t->onnx_used; i++)
         sosie_onnx_release(&t->onnx[i]);

@@ -70,13 +70,14 @@ static struct sosie_digest digest_of(const struct sosie_trainer *t)
                      t->dataset->n_columns * sizeof(*photo->labels));
     }
     snprintf(text, sizeof(text),
-             "%s|%s|%u|%zu|%zu|%" PRIu64 "|%s|%zu|%zu|%zu|%a|%a|%a|%a|%a|%a|%a|"
+             "%s|%s|%u|%zu|%zu|%zu|%" PRIu64
+             "|%s|%zu|%zu|%zu|%a|%a|%a|%a|%a|%a|%a|"
              "%s|%s|%d|%a|%a|%a|%a|%a|%a|%a|%a|%a|%a|%d|%d|%zu|%" PRIu64,
              o->student.init ? o->student.init : "",
              o->student.arch ? o->student.arch : "", o->student.size,
-             o->student.shape_dim, o->student.colour_dim, o->seed,
-             o->teacher ? o->teacher : "", o->batch, o->shard, t->n_steps,
-             (double)o->weights.heads, (double)o->weights.identity,
+             o->student.dims[0], o->student.dims[1], o->student.dims[2],
+             o->seed, o->teacher ? o->teacher : "", o->batch, o->shard,
+             t->n_steps, (double)o->weights.heads, (double)o->weights.identity,
              (double)o->weights.colour, (double)o->weights.histogram,
              (double)o->weights.teacher, (double)o->smoothing,
              (double)o->temperature, first, second, (int)p->kind,
