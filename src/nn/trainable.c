@@ -93,6 +93,66 @@ static enum sosie_status fill_params(struct sosie_trainable *t,
 
 /* ---- values -------------------------------------------------------------- */
 
+/* Whether a node works photo by photo. They stand along the first dimension of
+ * what is computed, which is 1 in the graph: nothing may be joined, reduced or
+ * moved along it, and what is the same for all photos is no such value. */
+static bool keeps_photos(const struct sosie_graph *graph,
+                         const struct sosie_node *node)
+{
+    const struct sosie_shape *out = &graph->values[node->output].shape;
+    size_t n_computed = 0, n_of_rank = 0;
+    int64_t first = -(int64_t)out->rank;
+    bool is_first_computed = false;
+    for (size_t k = 0; k < node->n_inputs; k++) {
+        const struct sosie_value *value = sosie_node_input(graph, node, k);
+        if (!value || value->data)
+            continue;
+        n_computed++;
+        n_of_rank += value->shape.rank == out->rank;
+        is_first_computed |= k == 0;
+    }
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wswitch-enum"
+    switch (node->op) {
+    case SOSIE_OP_ADD:
+    case SOSIE_OP_SUB:
+    case SOSIE_OP_MUL:
+    case SOSIE_OP_DIV:
+        return n_computed && n_of_rank == n_computed;
+    case SOSIE_OP_MATMUL: /* by a constant, or matrices of each photo */
+        return n_computed && n_of_rank == n_computed &&
+               (out->rank > 2 || (n_computed == 1 && is_first_computed));
+    case SOSIE_OP_CONCAT:
+        return n_computed == node->n_inputs && node->axis &&
+               node->axis != first;
+    default:
+        break;
+    }
+    if (n_computed != 1 || !is_first_computed)
+        return false;
+    switch (node->op) {
+    case SOSIE_OP_GEMM:
+        return !node->gemm.trans_a;
+    case SOSIE_OP_LAYER_NORM:
+        return node->layer_norm.axis && node->layer_norm.axis != first;
+    case SOSIE_OP_LP_NORM:
+        return node->lp_norm.axis && node->lp_norm.axis != first;
+    case SOSIE_OP_SOFTMAX:
+        return node->softmax.axis && node->softmax.axis != first;
+    case SOSIE_OP_PAD:
+        return !node->pad.begin[0] && !node->pad.end[0];
+    case SOSIE_OP_REDUCE_L2:
+    case SOSIE_OP_REDUCE_MEAN:
+    case SOSIE_OP_REDUCE_SUM:
+        return !node->reduce.axes[0];
+    case SOSIE_OP_TRANSPOSE:
+        return !node->permutation[0];
+    default:
+        return true;
+    }
+#pragma GCC diagnostic pop
+}
+
 /* With the batch; and whether a parameter is upstream. */
 static enum sosie_status find_values(struct sosie_trainable *t,
                                      struct sosie_error *err)
@@ -107,11 +167,16 @@ static enum sosie_status find_values(struct sosie_trainable *t,
         const struct sosie_node *node = &graph->nodes[i];
         struct sosie_trainable_value *out = &t->values[node->output];
         out->shape = graph->values[node->output].shape;
-        if (!out->shape.rank || out->shape.dims[0] != 1 ||
-            !sosie_gradient_op(node->op))
+        if (!sosie_gradient_op(node->op) || node->n_posts)
             return sosie_fail(err, SOSIE_REFUSED,
                               "node '%.80s' (%s) can't be trained: there is no "
                               "gradient for it",
+                              node->name, sosie_op_name(node->op));
+        if (!out->shape.rank || out->shape.dims[0] != 1 ||
+            !keeps_photos(graph, node))
+            return sosie_fail(err, SOSIE_REFUSED,
+                              "node '%.80s' (%s) can't be trained: it mixes "
+                              "the photos of a batch",
                               node->name, sosie_op_name(node->op));
         out->shape.dims[0] = t->options.n;
         if (sosie_shape_check(&out->shape, err))
@@ -128,13 +193,13 @@ static enum sosie_status find_values(struct sosie_trainable *t,
 static enum sosie_status find_outputs(struct sosie_trainable *t,
                                       struct sosie_error *err)
 {
-    if (t->graph.n_outputs > SOSIE_MAX_ENDS || !t->graph.n_outputs ||
-        t->graph.n_inputs != 1)
+    if (t->graph.n_outputs > SOSIE_TRAINABLE_MAX_OUTPUTS ||
+        !t->graph.n_outputs || t->graph.n_inputs != 1)
         return sosie_fail(err, SOSIE_REFUSED,
                           "a network with %zu inputs and %zu outputs can't be "
                           "trained, expected 1 and 1 to %d",
                           t->graph.n_inputs, t->graph.n_outputs,
-                          SOSIE_MAX_ENDS);
+                          SOSIE_TRAINABLE_MAX_OUTPUTS);
     for (size_t k = 0; k < t->graph.n_outputs; k++) {
         const struct sosie_trainable_value *v = &t->values[t->graph.outputs[k]];
         size_t size = sosie_shape_count(&v->shape) * sizeof(float);
@@ -418,6 +483,8 @@ sosie_trainable_create(struct sosie_graph *graph,
     *graph = (struct sosie_graph){0};
     t->options = *options;
     st = check_options(options, err);
+    if (!st)
+        st = sosie_sweep(&t->graph, err); /* what no loss reaches */
     if (!st)
         st = start(t, err);
     if (!st)
