@@ -145,4 +145,12 @@ sosie_evaluations_report(const struct sosie_evaluations *found,
                          const struct sosie_judgement *judgement,
                          const char *path, struct sosie_error *err);
 
+/* The same as a part of another report. */
+struct sosie_report;
+SOSIE_MUST_CHECK enum sosie_status
+sosie_evaluations_report_into(const struct sosie_evaluations *found,
+                              const struct sosie_judgement *judgement,
+                              struct sosie_report *report,
+                              struct sosie_error *err);
+
 #endif
