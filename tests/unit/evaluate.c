@@ -264,7 +264,7 @@ static void kinds_follow_what_the_data_set_has(void **state)
     assert_string_equal(model->ways[0].name, "default");
     assert_string_equal(model->ways[1].name, "shape");
     assert_string_equal(model->ways[2].name, "colour");
-    assert_true(model->weights[0] == 1 && model->weights[1] == 0.55F);
+    assert_true(model->weights[0] == 1 && model->weights[1] == 0.55);
     /* Classes are colours here. */
     assert_true(mean_of(&found, 2, "class") > 0.95);
     assert_true(mean_of(&found, 0, "top_5") >= mean_of(&found, 0, "top_1"));
