@@ -395,7 +395,8 @@ static enum sosie_status choose_ways(struct turn *turn, struct sosie_error *err)
         if (!found->aspects[j])
             return no_memory(err);
         found->dims[j] = embeddings->vectors.shape.dims[j];
-        found->weights[j] = turn->ways[0].weights[j] = embeddings->weights[j];
+        found->weights[j] = embeddings->weights[j];
+        turn->ways[0].weights[j] = (float)embeddings->weights[j];
         if (n_aspects < 2)
             break;
         turn->ways[found->n_ways].weights[j] = 1;

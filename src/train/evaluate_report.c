@@ -206,7 +206,7 @@ static void write_models(struct page *page)
                 used += (size_t)snprintf(aspects + used, sizeof(aspects) - used,
                                          "%s%s %zu: %g", j ? ", " : "",
                                          model->aspects[j], model->dims[j],
-                                         (double)model->weights[j]);
+                                         model->weights[j]);
         cells[m * N].text = base_name(model->model);
         cells[m * N + 1].text = sosie_precision_name(model->precision);
         cells[m * N + 2].text = whole(page, model->dim);

@@ -37,7 +37,7 @@ def half(data):
 def every_command_has_help_on_stdout():
     with shop(0) as s:
         for command in ("index CATALOG", "search CATALOG", "serve CATALOG", "check CATALOG",
-                        "model info FILE", "model run FILE", "model quantize MODEL"):
+                        "eval MODEL...", "model info FILE", "model run FILE", "model quantize MODEL"):
             done = s.run(*command.split()[:-1], "--help")
             assert done.stdout.startswith(f"sosie {command}"), done.stdout
             assert done.stderr == ""
@@ -62,6 +62,12 @@ def a_wrong_command_line_is_exit_status_2():
                 (["search", "a", "b", "--weights", "taste=1"], "expected shape=NUMBER"),
                 (["search", "a", "b", "--crop", "0,0,1"], "expected x,y,w,h"),
                 (["search", "a", "b", "--item", "c"], "not both"),
+                (["eval", "a"], "needs a MODEL and a DATASET"),
+                (["eval", "a", "b", "--gallery", "train"], "expected all or val"),
+                (["eval", "a", "b", "--labels", ","], "--labels names nothing"),
+                (["eval", "a", "b", "--queries", "0"], 'is "0", expected 1 to'),
+                (["eval", "a", "b", "--precision", "f8"], "expected f32, bf16"),
+                (["eval", "a", "b", "c", "--against", "d"], "one MODEL, not 2"),
                 (["serve"], "needs one CATALOG"), (["check"], "needs one CATALOG")):
             says(s.run(*arguments, code=2), words)
 
@@ -240,6 +246,96 @@ def a_network_is_quantised_and_the_loss_is_said():
             results.append(read_npy(y))
         assert all(cosine(results[0], r) > 0.98 for r in results[1:])
         assert results[2] == results[3]  # the same bytes on any CPU
+
+
+# ---- how well they find ------------------------------------------------------
+
+def evaluation_feed(s):
+    """A feed of the shop's photos with splits, groups, products and colours."""
+    rows = ["id,image,class,split,group,product,color,title"]
+    for i, photo in enumerate(sorted(s.photos.rglob("*.png"))):
+        rows.append(f"{i},{photo.relative_to(s.photos)},{photo.parent.name},"
+                    f"{'test' if i % 16 == 15 else 'val' if i % 4 == 3 else 'train'},"
+                    f"g{i // 2},p{i // 4},{'dark' if i % 4 < 2 else 'light'},Coat {i // 4}")
+    feed = s.folder / "feed.csv"
+    feed.write_text("\n".join(rows) + "\n")
+    return feed
+
+
+def how_well_a_model_finds_is_measured():
+    with shop(20) as s:
+        feed = evaluation_feed(s)
+        usual = ("eval", MODEL, feed, "--images", s.photos, "--identity", "product")
+        done = s.run(*usual)
+        says(done, "queries among", "precision@12", "same product", "top-5", "default", "shape",
+             "colour", "crop to 80%", "JPEG quality 30", "brightness -40%")
+        assert done.stderr == "" and "gender" not in done.stdout
+        report = json.loads(s.run(*usual, "--json", "--changed", "5").stdout)
+        assert report["queries"] == 12 and report["photos"] == 57 and report["changed"] == 5
+        model, = report["models"]
+        assert model["aspects"] == {"shape": {"dimensions": 320, "weight": 1.0},
+                                    "colour": {"dimensions": 64, "weight": 0.55}}, model
+        assert set(model["ways"]) == {"default", "shape", "colour"}
+        assert model["ways"]["colour"]["precision_at_12"]["class"] > 0.9
+        assert 0 <= model["ways"]["default"]["map_at_12"] <= 1
+        assert model["robustness"]["crop"]["queries"] == 5
+        assert model["confusion"]["by"] == "labels"
+        assert sum(map(sum, model["confusion"]["counts"])) == 12
+        # the same again, whatever the workers
+        again = json.loads(s.run(*usual, "--json", "--changed", "5", "--workers", "5").stdout)
+        for one in (report, again):
+            for key in ("seconds", "photos_per_second"):
+                one["models"][0].pop(key)
+        assert report == again
+        some = json.loads(s.run(*usual, "--json", "--queries", "7", "--gallery", "val",
+                                "--changed", "0").stdout)
+        assert some["queries"] == 7 and some["photos"] == 12
+        assert "robustness" not in some["models"][0]
+
+
+def a_data_set_may_be_a_folder_or_a_catalog():
+    with shop(20) as s:
+        s.index()
+        of = [json.loads(s.run("eval", MODEL, source, "--json").stdout)
+              for source in (s.photos, s.catalog)]
+        assert of[0]["queries"] == of[1]["queries"] > 0
+        assert [o["models"][0]["ways"]["default"] for o in of] == [of[0]["models"][0]["ways"]["default"]] * 2
+
+
+def one_model_is_judged_against_another():
+    with shop(20) as s:
+        feed = evaluation_feed(s)
+        usual = ("--images", s.photos, "--labels", "class,color", "--changed", "0")
+        says(s.run("eval", MODEL, feed, "--against", MODEL, *usual), "against", "95% interval",
+             "no difference shown")
+        report = json.loads(s.run("eval", MODEL, feed, "--against", MODEL, *usual, "--json").stdout)
+        assert report["against"]["verdict"] == "no difference shown"
+        one = report["against"]["measures"]["precision_at_12"]["class"]
+        assert one["old"] == one["new"] and one["interval"] == [0, 0] and one["queries"] == 12
+        other = s.folder / "other.onnx"
+        other.write_bytes(MODEL.read_bytes())
+        page = s.folder / "report.html"
+        says(s.run("eval", MODEL, other, MODEL, feed, *usual, "--report", page), "other.onnx")
+        text = page.read_text()
+        assert text.count("<svg") == 1 and text.count("base64,") > 50
+        assert "other.onnx: default" in text and "http" not in text  # needs nothing else
+
+
+def what_cannot_be_evaluated_is_said():
+    with shop(4) as s:
+        says(s.run("eval", s.folder / "no.onnx", s.photos, code=1), "no.onnx")
+        says(s.run("eval", MODEL, s.folder / "nothing", code=1), "nothing")
+        feed = s.folder / "feed.csv"
+        feed.write_text("id,image,class,split\n" + "".join(
+            f"{i},red/{i}.png,red,{'train' if i else 'val'}\n" for i in range(4)))
+        usual = ("--images", s.photos)
+        says(s.run("eval", MODEL, feed, *usual, "--labels", "taste", code=1), '"taste"', "class")
+        says(s.run("eval", MODEL, feed, *usual, "--split", "class", code=1), "split val")
+        (s.photos / "red/2.png").write_bytes(b"no photo")
+        done = s.run("eval", MODEL, feed, *usual)
+        says(done, "skipped", "feed.csv row 4", "1 photo can't be read")
+        says(s.run("eval", MODEL, feed, *usual, "--report", s.folder / "no/report.html", code=1),
+             "no/report.html")
 
 
 def the_precision_that_auto_took_is_remembered():
@@ -533,6 +629,8 @@ if __name__ == "__main__":
         a_network_says_what_it_is, a_network_runs_on_raw_tensors,
         weights_in_another_file_stay_in_the_models_folder,
         a_network_is_quantised_and_the_loss_is_said,
+        how_well_a_model_finds_is_measured, a_data_set_may_be_a_folder_or_a_catalog,
+        one_model_is_judged_against_another, what_cannot_be_evaluated_is_said,
         the_precision_that_auto_took_is_remembered,
         a_catalog_keeps_the_precision_it_was_made_in,
         a_folder_of_class_folders_becomes_a_catalog, a_plain_folder_has_no_classes,
