@@ -103,16 +103,30 @@ static void mix_across(int row[MAX_CELLS + 1][3], uint32_t n_cells,
     }
 }
 
-static void paint_row(const struct sosie_ground *ground, uint32_t y,
-                      const int16_t *changes, uint8_t *row, uint32_t width)
+static void add(uint8_t *restrict row, const int16_t *restrict changes,
+                size_t n)
 {
-    size_t place = sosie_ground_place(ground, 0, y);
-    for (uint32_t x = 0; x < width; x++, place++, changes += 3, row += 3) {
-        int cover = 256;
-        if (ground->states[place] != SOSIE_GROUND)
-            cover = sosie_ground_cover(ground, place);
-        for (size_t c = 0; c < 3 && cover; c++)
-            row[c] = clip(row[c] + cover * changes[c] / 256);
+    for (size_t i = 0; i < n; i++) {
+        int16_t level = (int16_t)(row[i] + changes[i]);
+        level = level < 0 ? 0 : level;
+        row[i] = (uint8_t)(level > 255 ? 255 : level);
+    }
+}
+
+static void paint_row(const struct sosie_ground *ground, uint32_t y,
+                      const int16_t *changes, uint8_t *row, size_t width)
+{
+    size_t first = sosie_ground_place(ground, 0, y);
+    for (size_t x = 0, n; x < width; x += n) {
+        for (n = 0; ground->states[first + x + n] == SOSIE_GROUND;)
+            n++; /* the margin ends it */
+        add(row + x * 3, changes + x * 3, n * 3);
+        if (!n) {
+            int cover = sosie_ground_cover(ground, first + x);
+            for (size_t i = x * 3; i < x * 3 + 3 && cover; i++)
+                row[i] = clip(row[i] + cover * changes[i] / 256);
+            n = 1;
+        }
     }
 }
 
@@ -123,13 +137,15 @@ static enum sosie_status paint(const struct sosie_ground *ground,
 {
     size_t stride = (size_t)picture->width * 3;
     int16_t *changes = malloc(stride * sizeof(*changes));
+    int row[MAX_CELLS + 1][3] = {0}, before[MAX_CELLS + 1][3] = {0};
     if (!changes)
         return sosie_fail(err, SOSIE_NO_MEMORY, "row of %u pixels",
                           picture->width);
     for (uint32_t y = 0; y < picture->height; y++) {
-        int row[MAX_CELLS + 1][3];
         mix_down(backdrop, y, picture->height, row);
-        mix_across(row, backdrop->across, ground, picture->width, changes);
+        if (!y || memcmp(row, before, sizeof(row)))
+            mix_across(row, backdrop->across, ground, picture->width, changes);
+        memcpy(before, row, sizeof(row));
         paint_row(ground, y, changes, picture->rgb + y * stride,
                   picture->width);
     }

@@ -153,40 +153,59 @@ static size_t edge(const struct sosie_ground *ground, size_t i)
 
 /* ---- the flood ----------------------------------------------------------- */
 
-static void take_if_like(struct sosie_ground *ground, size_t place)
+/* Ground from which to go on; taken off again by flood. */
+static void seed(struct sosie_ground *ground, size_t place)
 {
     if (ground->states[place] != SOSIE_LIKE_GROUND)
         return;
     ground->states[place] = SOSIE_GROUND;
-    ground->places[ground->n_ground++] = (uint32_t)place;
+    ground->places[ground->n_seeds++] = (uint32_t)place;
 }
 
-static void reach(struct sosie_ground *ground, size_t place)
+/* One seed in each run that lies beside ground, first .. last: the rest of the
+ * run is for the seed to fill. */
+static void look_beside(struct sosie_ground *ground, size_t first, size_t last)
 {
-    if (ground->states[place] == SOSIE_OTHER)
-        make_edge(ground, place);
-    else
-        take_if_like(ground, place);
+    for (size_t place = first; place <= last; place++)
+        if (ground->states[place] == SOSIE_OTHER) {
+            make_edge(ground, place);
+        } else if (ground->states[place] == SOSIE_LIKE_GROUND) {
+            seed(ground, place);
+            while (place < last &&
+                   ground->states[place + 1] == SOSIE_LIKE_GROUND)
+                place++;
+        }
+}
+
+static void fill_run(struct sosie_ground *ground, size_t place)
+{
+    size_t first = place, last = place;
+    while (ground->states[first - 1] == SOSIE_LIKE_GROUND)
+        ground->states[--first] = SOSIE_GROUND;
+    while (ground->states[last + 1] == SOSIE_LIKE_GROUND)
+        ground->states[++last] = SOSIE_GROUND;
+    ground->n_ground += last - first + 1;
+    if (ground->states[first - 1] == SOSIE_OTHER)
+        make_edge(ground, first - 1);
+    if (ground->states[last + 1] == SOSIE_OTHER)
+        make_edge(ground, last + 1);
+    look_beside(ground, first - ground->stride, last - ground->stride);
+    look_beside(ground, first + ground->stride, last + ground->stride);
 }
 
 static void flood(struct sosie_ground *ground, const struct sosie_image *photo)
 {
     size_t right = photo->width - 1, bottom = photo->height - 1;
     for (size_t x = 0; x <= right; x++) {
-        take_if_like(ground, sosie_ground_place(ground, x, 0));
-        take_if_like(ground, sosie_ground_place(ground, x, bottom));
+        seed(ground, sosie_ground_place(ground, x, 0));
+        seed(ground, sosie_ground_place(ground, x, bottom));
     }
     for (size_t y = 0; y <= bottom; y++) {
-        take_if_like(ground, sosie_ground_place(ground, 0, y));
-        take_if_like(ground, sosie_ground_place(ground, right, y));
+        seed(ground, sosie_ground_place(ground, 0, y));
+        seed(ground, sosie_ground_place(ground, right, y));
     }
-    for (size_t i = 0; i < ground->n_ground; i++) {
-        size_t place = ground->places[i];
-        reach(ground, place - 1);
-        reach(ground, place + 1);
-        reach(ground, place - ground->stride);
-        reach(ground, place + ground->stride);
-    }
+    while (ground->n_seeds)
+        fill_run(ground, ground->places[--ground->n_seeds]);
 }
 
 /* ---- its edges ----------------------------------------------------------- */

@@ -26,9 +26,11 @@ struct sosie_ground {
     size_t n;      /* places */
     uint8_t *states;
     uint8_t *distances; /* from the ground's colour; 0 in the margin */
-    /* Of ground from the front, of edges from the back; each place once. */
+    size_t n_ground;
+    /* From the front the seeds of the flood, from the back all places that
+     * were an edge; each place once. */
     uint32_t *places;
-    size_t n_ground, n_edges;
+    size_t n_seeds, n_edges;
 };
 
 /* *found: whether there is one, neither almost nothing nor almost all of the
