@@ -3,7 +3,7 @@
 
   bench/engines.sh BUILD/bench/bench_net FOLDER [--int8-dir FOLDER]
       [--nets resnet50,...] [--threads 1,2] [--batches 1,4]
-      [--precisions f32,bf16,int8] [--rounds 7] [--turn-ms 150]
+      [--precisions f32,bf16,int8] [--rounds 7] [--turn-ms 150] [--load]
 
 FOLDER holds the networks as tools/golden/networks/full.py exports them; the
 QDQ files of the same names for int8 are those of --int8-dir (`bench/engines.sh
@@ -22,6 +22,11 @@ the file to the end of the first pass, without the start of the process and of
 Python; resident memory, and how much of it came with the network. At the end a
 table: the medians, and the ratios of ours to the better of the two others, by
 medians, by least, by load time and by the memory that came with the network.
+
+With --load, only loading is compared: in each round every engine starts, loads,
+says what memory it holds and ends, one after the other. Printed are the medians
+of load time, of resident memory and of its peak, both without what was there
+before the network, and the ratios of ours to the better of the two others.
 
 ONNX Runtime has no bf16 for these CPUs. A precision that an engine refuses is
 left out with its reason.
@@ -157,23 +162,32 @@ class Engine:
         self.process.wait()
 
 
-def start_all(args, path, precision, threads, batch):
-    """The engines that could load the network; the others' reasons are told."""
+def commands(args, path, precision, threads, batch):
+    """What starts each engine's process."""
     options = [precision, str(threads), str(batch)]
-    commands = {"sosie": [args.bench_net, path, "--precision", precision, "--threads",
-                          options[1], "--batch", options[2]]}
+    found = {"sosie": [args.bench_net, path, "--precision", precision, "--threads",
+                       options[1], "--batch", options[2]]}
     for name in PEERS:
-        commands[name] = [sys.executable, os.path.abspath(__file__), "--worker", name, path,
-                          *options]
-    cpus = set(sorted(os.sched_getaffinity(0))[-threads:])
-    engines = []
-    for name, command in commands.items():
-        try:
-            engines.append(Engine(name, command, cpus))
-        except RuntimeError as error:
-            if str(error) != "no bf16":
-                print(f"    {name}: {error}", flush=True)
-    return engines
+        found[name] = [sys.executable, os.path.abspath(__file__), "--worker", name, path,
+                       *options]
+    return found
+
+
+def start(name, command, threads):
+    """An engine that has loaded its network, or None: its reason is told."""
+    try:
+        return Engine(name, command, set(sorted(os.sched_getaffinity(0))[-threads:]))
+    except RuntimeError as error:
+        if str(error) != "no bf16":
+            print(f"    {name}: {error}", flush=True)
+        return None
+
+
+def start_all(args, path, precision, threads, batch):
+    """The engines that could load the network."""
+    engines = [start(name, command, threads) for name, command in
+               commands(args, path, precision, threads, batch).items()]
+    return [engine for engine in engines if engine]
 
 
 def compare(args, path, precision, threads, batch):
@@ -189,6 +203,12 @@ def compare(args, path, precision, threads, batch):
         for engine in engines:
             engine.stop()
     return {engine.name: engine for engine in engines}
+
+
+def network_path(args, precision, net):
+    """The network's file for a precision; None if there is no folder for it."""
+    folder = args.int8_dir if precision == "int8" else args.folder
+    return folder and os.path.join(folder, net + ".onnx")
 
 
 def ratios(found):
@@ -217,6 +237,42 @@ def summary(rows):
                  for name in ["sosie"] + PEERS]
         cells += [f"{r:.2f}" for r in ratios(found)] or ["-"] * 4
         print("| " + " | ".join([str(w) for w in what] + cells) + " |")
+
+
+# ---- loading alone --------------------------------------------------------------
+
+def load_once(args, path, precision):
+    """Load time, resident memory and its peak of each engine."""
+    found = {}
+    for name, command in commands(args, path, precision, 1, 1).items():
+        engine = start(name, command, 1)
+        if engine:
+            memory = engine.ask("memory")
+            base = engine.loaded["base_mib"]
+            found[name] = (engine.loaded["load_ms"], memory["resident_mib"] - base,
+                           memory["peak_mib"] - base)
+            engine.stop()
+    return found
+
+
+def compare_loads(args):
+    """A line of Markdown a network and precision: ours / ONNX Runtime / OpenVINO."""
+    print("\n| network | precision | load ms | ratio | resident MiB | ratio | peak MiB | ratio |"
+          "\n|---|---|---|---|---|---|---|---|")
+    for precision, net in itertools.product(args.precisions, args.nets):
+        path = network_path(args, precision, net)
+        if not path:
+            continue
+        rounds = [load_once(args, path, precision) for _ in range(args.rounds)]
+        cells = [net, precision]
+        for k in range(3):
+            medians = {name: statistics.median(r[name][k] for r in rounds)
+                       for name in ["sosie"] + PEERS if all(name in r for r in rounds)}
+            cells.append(" / ".join(f"{medians[name]:.0f}" if name in medians else "-"
+                                    for name in ["sosie"] + PEERS))
+            ours = medians.pop("sosie", None)
+            cells.append(f"{ours / min(medians.values()):.2f}" if ours and medians else "-")
+        print("| " + " | ".join(cells) + " |", flush=True)
 
 
 def describe_machine():
@@ -257,16 +313,20 @@ def main():
     parser.add_argument("--precisions", type=names, default=["f32", "bf16", "int8"])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--turn-ms", type=float, default=150)
+    parser.add_argument("--load", action="store_true")
     args = parser.parse_args()
     describe_machine()
+    if args.load:
+        compare_loads(args)
+        return
     rows = []
     for precision, net, threads, batch in itertools.product(
             args.precisions, args.nets, args.threads, args.batches):
-        folder = args.int8_dir if precision == "int8" else args.folder
-        if not folder:
+        path = network_path(args, precision, net)
+        if not path:
             continue
         print(f"{net} {precision}, threads {threads}, batch {batch}", flush=True)
-        found = compare(args, os.path.join(folder, net + ".onnx"), precision, threads, batch)
+        found = compare(args, path, precision, threads, batch)
         report(found)
         rows.append(((net, precision, threads, batch), found))
     summary(rows)
