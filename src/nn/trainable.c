@@ -93,6 +93,58 @@ static enum sosie_status fill_params(struct sosie_trainable *t,
 
 /* ---- values -------------------------------------------------------------- */
 
+/* Operands of a function of two numbers, or of a matrix product, that hold the
+ * batch: constants must leave dimension 0 to it. */
+static bool operands_mix(const struct sosie_trainable *t,
+                         const struct sosie_node *node)
+{
+    size_t rank = t->graph.values[node->output].shape.rank, n_computed = 0;
+    for (size_t k = 0; k < 2; k++) {
+        const struct sosie_value *value = &t->graph.values[node->inputs[k]];
+        if (!value->data && value->shape.rank != rank)
+            return true;
+        n_computed += !value->data;
+    }
+    return node->op == SOSIE_OP_MATMUL && (rank == 2 ? n_computed != 1 : false);
+}
+
+/* Whether a photo's result would depend on the other photos of its shard, or
+ * not come out in its place: dimension 0 is the batch. */
+static bool mixes_photos(const struct sosie_trainable *t,
+                         const struct sosie_node *node)
+{
+    if (sosie_op_is_binary(node->op) || node->op == SOSIE_OP_MATMUL)
+        return operands_mix(t, node);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wswitch-enum"
+    switch (node->op) {
+    case SOSIE_OP_CONCAT:
+    case SOSIE_OP_FLATTEN:
+        return node->axis == 0;
+    case SOSIE_OP_SOFTMAX:
+        return node->softmax.axis == 0;
+    case SOSIE_OP_LAYER_NORM:
+        return node->layer_norm.axis == 0;
+    case SOSIE_OP_LP_NORM:
+        return node->lp_norm.axis == 0;
+    case SOSIE_OP_REDUCE_MEAN:
+    case SOSIE_OP_REDUCE_SUM:
+    case SOSIE_OP_REDUCE_L2:
+        return node->reduce.axes[0];
+    case SOSIE_OP_TRANSPOSE:
+        return node->permutation[0] != 0;
+    case SOSIE_OP_GEMM:
+        return node->gemm.trans_a ||
+               t->graph.values[node->inputs[SOSIE_GEMM_A]].data ||
+               !t->graph.values[node->inputs[SOSIE_GEMM_B]].data;
+    case SOSIE_OP_PAD:
+        return node->pad.begin[0] || node->pad.end[0];
+    default:
+        return false;
+    }
+#pragma GCC diagnostic pop
+}
+
 /* With the batch; and whether a parameter is upstream. */
 static enum sosie_status find_values(struct sosie_trainable *t,
                                      struct sosie_error *err)
@@ -112,6 +164,11 @@ static enum sosie_status find_values(struct sosie_trainable *t,
             return sosie_fail(err, SOSIE_REFUSED,
                               "node '%.80s' (%s) can't be trained: there is no "
                               "gradient for it",
+                              node->name, sosie_op_name(node->op));
+        if (mixes_photos(t, node))
+            return sosie_fail(err, SOSIE_REFUSED,
+                              "node '%.80s' (%s) can't be trained: it works "
+                              "along the batch",
                               node->name, sosie_op_name(node->op));
         out->shape.dims[0] = t->options.n;
         if (sosie_shape_check(&out->shape, err))
