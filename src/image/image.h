@@ -89,11 +89,32 @@ sosie_image_fit(const struct sosie_image *image, enum sosie_fit fit,
                 uint32_t width, uint32_t height, uint8_t *rgb,
                 struct sosie_error *err);
 
+/* Where a picture comes to lie when it is fitted: all of the target, or its
+ * middle. */
+struct sosie_place {
+    uint32_t x, y, width, height; /* pixels */
+};
+struct sosie_place sosie_image_place(double from_width, double from_height,
+                                     enum sosie_fit fit, uint32_t width,
+                                     uint32_t height);
+
+/* The same filter over a part of the photo alone, which need not begin or end
+ * with a whole pixel; at its edges the pixels beside it are mixed in, as with
+ * Pillow's `box`. The part has passed sosie_crop_check. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_image_resize(const struct sosie_image *image,
+                   const struct sosie_crop *part, uint32_t width,
+                   uint32_t height, uint8_t *rgb, struct sosie_error *err);
+
 /* The image as a baseline JPEG, its colours at half the size in both directions
  * (4:2:0). quality: 1 to 100, as libjpeg counts. *bytes is owned by the caller
- * (free). REFUSED if a side is 0 or over 65,500; NO_MEMORY. */
+ * (free). Errors: BAD_INPUT if a side is 0 or over 65,500; NO_MEMORY. */
 SOSIE_MUST_CHECK enum sosie_status
 sosie_jpeg_encode(const struct sosie_image *image, int quality,
                   unsigned char **bytes, size_t *size, struct sosie_error *err);
+/* What such a JPEG leaves of width x height RGB pixels, in place. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_jpeg_roundtrip(uint8_t *rgb, uint32_t width, uint32_t height, int quality,
+                     struct sosie_error *err);
 
 #endif

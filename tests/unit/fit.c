@@ -65,24 +65,29 @@ static void a_fit_equals_pillows_within_a_level(void **state)
     sosie_image_release(&picture);
 }
 
-/* The triangle's weight of source pixel `at` for result pixel `i`. */
-static double triangle(uint32_t i, uint32_t to, uint32_t at, uint32_t from)
+/* The triangle's weight of source pixel `at` for result pixel `i`, where the
+ * result is of the part that begins at `start` and is `length` pixels long. */
+static double triangle(uint32_t i, uint32_t to, uint32_t at, double start,
+                       double length)
 {
-    double scale = (double)from / to, support = scale > 1 ? scale : 1;
-    double weight = 1 - fabs((at + 0.5 - (i + 0.5) * scale) / support);
+    double scale = length / to, support = scale > 1 ? scale : 1;
+    double weight = 1 - fabs((at + 0.5 - start - (i + 0.5) * scale) / support);
     return weight > 0 ? weight : 0;
 }
 
 /* The definition: every source pixel, weighed for every result pixel. */
-static void naive_fit(const struct sosie_image *image, struct sosie_image *to)
+static void naive_fit(const struct sosie_image *image,
+                      const struct sosie_crop *part, struct sosie_image *to)
 {
+    double left = part->x * image->width, width = part->w * image->width;
+    double top = part->y * image->height, height = part->h * image->height;
     for (uint32_t y = 0; y < to->height; y++)
         for (uint32_t x = 0; x < to->width; x++) {
             double sums[3] = {0}, weights = 0;
             for (uint32_t v = 0; v < image->height; v++)
                 for (uint32_t u = 0; u < image->width; u++) {
-                    double weight = triangle(y, to->height, v, image->height) *
-                                    triangle(x, to->width, u, image->width);
+                    double weight = triangle(y, to->height, v, top, height) *
+                                    triangle(x, to->width, u, left, width);
                     weights += weight;
                     for (size_t c = 0; c < 3; c++)
                         sums[c] += weight * pixel_at(image, u, v)[c];
@@ -105,13 +110,61 @@ static void a_fit_equals_its_definition(void **state)
         picture = picture_noise(side[0], side[1], i);
         expected = picture_make(side[2], side[3]);
         found = picture_make(side[2], side[3]);
-        naive_fit(&picture, &expected);
+        naive_fit(&picture, &(struct sosie_crop){0, 0, 1, 1}, &expected);
         fit(&picture, SOSIE_FIT_SQUASH, &found);
         assert_same(&found, &expected, 1);
         sosie_image_release(&picture);
         sosie_image_release(&expected);
         sosie_image_release(&found);
     }
+}
+
+static void a_part_equals_its_definition(void **state)
+{
+    struct sosie_random random;
+    (void)state;
+    sosie_random_seed(&random, 16);
+    for (unsigned i = 0; i < 200; i++) {
+        uint32_t side[4];
+        struct sosie_image picture, expected, found;
+        struct sosie_crop part = {.w = 1e-6 + sosie_random_unit(&random),
+                                  .h = 1e-6 + sosie_random_unit(&random)};
+        struct sosie_error err;
+        for (size_t k = 0; k < 4; k++)
+            side[k] = 1 + (uint32_t)sosie_random_below(&random, 20);
+        part.w = fmin(part.w, 1);
+        part.h = fmin(part.h, 1);
+        part.x = sosie_random_unit(&random) * (1 - part.w);
+        part.y = i % 3 ? 1 - part.h : 0;
+        picture = picture_noise(side[0], side[1], i);
+        expected = picture_make(side[2], side[3]);
+        found = picture_make(side[2], side[3]);
+        naive_fit(&picture, &part, &expected);
+        check_ok(sosie_image_resize(&picture, &part, side[2], side[3],
+                                    found.rgb, &err),
+                 &err);
+        assert_same(&found, &expected, 1);
+        sosie_image_release(&picture);
+        sosie_image_release(&expected);
+        sosie_image_release(&found);
+    }
+}
+
+static void a_part_of_whole_pixels_at_its_own_size_is_cut_out(void **state)
+{
+    struct sosie_image picture = picture_noise(16, 8, 17),
+                       to = picture_make(4, 2);
+    struct sosie_error err;
+    (void)state;
+    check_ok(sosie_image_resize(&picture,
+                                &(struct sosie_crop){0.5, 0.25, 0.25, 0.25}, 4,
+                                2, to.rgb, &err),
+             &err);
+    for (uint32_t y = 0; y < 2; y++)
+        assert_memory_equal(pixel_at(&to, 0, y), pixel_at(&picture, 8, 2 + y),
+                            12);
+    sosie_image_release(&picture);
+    sosie_image_release(&to);
 }
 
 static void a_picture_of_the_right_size_stays_as_it_is(void **state)
@@ -177,6 +230,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fit_equals_pillows_within_a_level),
         cmocka_unit_test(a_fit_equals_its_definition),
+        cmocka_unit_test(a_part_equals_its_definition),
+        cmocka_unit_test(a_part_of_whole_pixels_at_its_own_size_is_cut_out),
         cmocka_unit_test(a_picture_of_the_right_size_stays_as_it_is),
         cmocka_unit_test(one_colour_stays_that_colour_at_any_size),
         cmocka_unit_test(a_letterbox_keeps_the_shape_and_fills_with_white),
