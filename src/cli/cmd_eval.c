@@ -396,23 +396,25 @@ static void print_json(const struct sosie_evaluations *found,
 
 /* ---- the command --------------------------------------------------------- */
 
+/* The numbers first: they are there even if the page can't be written. */
 static int finish(struct command *command,
                   const struct sosie_evaluations *found)
 {
     struct sosie_judgement judgement;
     const struct sosie_judgement *judged = command->against ? &judgement : NULL;
     struct sosie_error err;
-    enum sosie_status st = SOSIE_OK;
-    if (command->against)
-        st = sosie_evaluations_judge(found, found->n - 1, 0, &judgement, &err);
-    if (!st && command->report)
-        st = sosie_evaluations_report(found, judged, command->report, &err);
-    if (st)
+    if (judged &&
+        sosie_evaluations_judge(found, found->n - 1, 0, &judgement, &err))
         return cli_fail(&err);
     if (command->json)
         print_json(found, judged);
     else
         print_text(found, judged);
+    if (command->report &&
+        sosie_evaluations_report(found, judged, command->report, &err)) {
+        fflush(stdout);
+        return cli_fail(&err);
+    }
     return cli_finish_output();
 }
 

@@ -426,7 +426,7 @@ static void a_worse_model_is_told(void **state)
 
 /* ---- changes ------------------------------------------------------------- */
 
-static struct sosie_image plain_image(uint32_t width, uint32_t height)
+static struct sosie_image striped_image(uint32_t width, uint32_t height)
 {
     struct sosie_image image = {.width = width, .height = height};
     image.rgb = malloc((size_t)width * height * 3);
@@ -438,7 +438,8 @@ static struct sosie_image plain_image(uint32_t width, uint32_t height)
 
 static void changes_are_as_strong_as_they_say(void **state)
 {
-    struct sosie_image image = plain_image(50, 21), whole = plain_image(50, 21);
+    struct sosie_image image = striped_image(50, 21),
+                       whole = striped_image(50, 21);
     struct sosie_error err;
     bool changed;
     double off = 0;
@@ -451,7 +452,7 @@ static void changes_are_as_strong_as_they_say(void **state)
         assert_true(abs(image.rgb[i] - (int)lrint(whole.rgb[i] * 0.6)) <= 1);
     sosie_image_release(&image);
 
-    image = plain_image(50, 21);
+    image = striped_image(50, 21);
     check_ok(sosie_change_apply(SOSIE_CHANGE_JPEG, 1, &image, &changed, &err),
              &err);
     assert_int_equal(image.width, 50);
@@ -463,7 +464,7 @@ static void changes_are_as_strong_as_they_say(void **state)
 
     for (uint64_t seed = 0; seed < 20; seed++) { /* a part of the whole */
         bool found = false;
-        image = plain_image(50, 21);
+        image = striped_image(50, 21);
         check_ok(
             sosie_change_apply(SOSIE_CHANGE_CROP, seed, &image, &changed, &err),
             &err);
@@ -481,10 +482,25 @@ static void changes_are_as_strong_as_they_say(void **state)
         assert_true(found);
         sosie_image_release(&image);
     }
-    image = plain_image(1, 1);
+    image = striped_image(1, 1);
     check_ok(sosie_change_apply(SOSIE_CHANGE_CROP, 1, &image, &changed, &err),
              &err);
     assert_int_equal(image.width * image.height, 1);
+    sosie_image_release(&image);
+
+    image = striped_image(50, 21); /* which has no plain ground */
+    check_ok(
+        sosie_change_apply(SOSIE_CHANGE_BACKGROUND, 1, &image, &changed, &err),
+        &err);
+    assert_false(changed);
+    assert_memory_equal(image.rgb, whole.rgb, 50 * 21 * 3);
+    memset(image.rgb, 255, 50 * 21 * 3);
+    for (size_t y = 6; y < 15; y++) /* something dark */
+        memset(image.rgb + (y * 50 + 15) * 3, 20, 20 * 3);
+    check_ok(
+        sosie_change_apply(SOSIE_CHANGE_BACKGROUND, 1, &image, &changed, &err),
+        &err);
+    assert_true(changed);
     sosie_image_release(&image);
     sosie_image_release(&whole);
 }
@@ -501,9 +517,9 @@ static void changed_queries_find_less(void **state)
     options.n_changed = 8;
     found = evaluate(&options);
     assert_int_equal(found.n_changed, 8);
-    for (size_t c = 0; c < SOSIE_CHANGE_BACKGROUND; c++) {
+    for (size_t c = 0; c < SOSIE_N_CHANGES; c++) {
         const struct sosie_robustness *robust = &found.models[0].robustness[c];
-        assert_int_equal(robust->n, 8);
+        assert_int_equal(robust->n, 8); /* all are on plain white */
         assert_true(robust->kept >= 0 && robust->kept < 1);
         assert_true(robust->before[0] > 0.3 && robust->before[0] <= 1);
         assert_true(robust->after[0] >= 0 && robust->after[0] <= 1);
