@@ -42,12 +42,6 @@ struct sosie_trainer_options sosie_trainer_options_defaults(void)
 
 /* ---- heads --------------------------------------------------------------- */
 
-static bool is_colour(const char *name)
-{
-    return !strcmp(name, "color") || !strcmp(name, "colour") ||
-           !strcmp(name, "baseColour") || !strcmp(name, "baseColor");
-}
-
 /* One for each of the data set's labels. */
 static enum sosie_status make_heads(struct sosie_trainer *t,
                                     struct sosie_error *err)
@@ -65,8 +59,8 @@ static enum sosie_status make_heads(struct sosie_trainer *t,
         t->columns[student->n_heads] = c;
         student->heads[student->n_heads++] = (struct sosie_student_head){
             column->name, column->n_values, column->values,
-            is_colour(column->name) ? SOSIE_STUDENT_COLOUR
-                                    : SOSIE_STUDENT_KIND};
+            sosie_label_is_colour(column->name) ? SOSIE_STUDENT_COLOUR
+                                                : SOSIE_STUDENT_KIND};
     }
     return SOSIE_OK;
 }
