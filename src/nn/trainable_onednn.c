@@ -152,6 +152,36 @@ static enum sosie_status packed(struct sosie_trainable_walk *walk,
     return st;
 }
 
+/* Runs `pd`, which makes the gradient of parameter k in layout `md`, with these
+ * arguments and that, and brings it to where it belongs. */
+static enum sosie_status emit_param_grad(struct sosie_trainable_walk *walk,
+                                         dnnl_primitive_desc_t pd,
+                                         struct args *args,
+                                         struct sosie_spot grad, sosie_md md,
+                                         struct sosie_error *err)
+{
+    struct sosie_trainable *t = walk->t;
+    bool is_there = sosie_md_equal(grad.md, md);
+    struct sosie_spot made = is_there ? grad : sosie_training_temp(walk, md);
+    dnnl_primitive_desc_t reorder = NULL;
+    struct args copy = {.n = 0};
+    enum sosie_status st;
+    dnnl_status_t dnn;
+
+    put(args, DNNL_ARG_DIFF_WEIGHTS, made);
+    if (!t->names[number(walk)][1])
+        note(walk, pd, true);
+    st = emit(walk, pd, args, err);
+    if (st || is_there)
+        return st;
+    dnn = sosie_reorder_pd(t->engine, md, grad.md, t->attr, &reorder);
+    if (dnn)
+        return fail(walk, dnn, err);
+    put(&copy, DNNL_ARG_FROM, made);
+    put(&copy, DNNL_ARG_TO, grad);
+    return emit(walk, reorder, &copy, err);
+}
+
 /* ---- functions of one number --------------------------------------------- */
 
 struct function {
@@ -456,10 +486,10 @@ conv_weights_grad(struct sosie_trainable_walk *walk, struct sosie_spot from,
     struct sosie_trainable *t = walk->t;
     const struct sosie_node *node = walk->node;
     bool has_bias = is_param(walk, SOSIE_CONV_B);
-    struct sosie_spot x = sosie_training_value(walk, node->inputs[0]), to, grad;
+    struct sosie_spot x = sosie_training_value(walk, node->inputs[0]);
     sosie_md given, any, bias = NULL, src;
-    dnnl_primitive_desc_t pd = NULL, reorder = NULL;
-    struct args args = {.n = 0}, copy = {.n = 0};
+    dnnl_primitive_desc_t pd = NULL;
+    struct args args = {.n = 0};
     enum sosie_status st;
     dnnl_status_t dnn;
 
@@ -481,25 +511,12 @@ conv_weights_grad(struct sosie_trainable_walk *walk, struct sosie_spot from,
         dnnl_primitive_desc_destroy(pd);
         return st;
     }
-    grad = to = param(walk, SOSIE_CONV_W, true, given);
-    if (!sosie_md_equal(given, any))
-        to = sosie_training_temp(walk, any);
     put(&args, DNNL_ARG_SRC, x);
     put(&args, DNNL_ARG_DIFF_DST, from);
-    put(&args, DNNL_ARG_DIFF_WEIGHTS, to);
     if (bias)
         put(&args, DNNL_ARG_DIFF_BIAS, param(walk, SOSIE_CONV_B, true, bias));
-    if (!t->names[number(walk)][1])
-        note(walk, pd, true);
-    st = emit(walk, pd, &args, err);
-    if (st || to.place == SOSIE_AT_PARAM_GRAD)
-        return st;
-    dnn = sosie_reorder_pd(t->engine, to.md, grad.md, t->attr, &reorder);
-    if (dnn)
-        return fail(walk, dnn, err);
-    put(&copy, DNNL_ARG_FROM, to);
-    put(&copy, DNNL_ARG_TO, grad);
-    return emit(walk, reorder, &copy, err);
+    return emit_param_grad(walk, pd, &args,
+                           param(walk, SOSIE_CONV_W, true, given), any, err);
 }
 
 static enum sosie_status conv_backward(struct sosie_trainable_walk *walk,
@@ -912,12 +929,11 @@ static enum sosie_status product_weights_grad(struct sosie_trainable_walk *walk,
 {
     struct sosie_trainable *t = walk->t;
     const struct sosie_node *node = walk->node;
-    struct sosie_spot x = sosie_training_value(walk, node->inputs[0]), to;
+    struct sosie_spot x = sosie_training_value(walk, node->inputs[0]);
     struct sosie_spot from = sosie_training_grad(walk, node->output);
-    struct sosie_spot grad = param(walk, 1, true, product->given);
     sosie_md src, any;
-    dnnl_primitive_desc_t pd = NULL, reorder = NULL;
-    struct args args = {.n = 0}, copy = {.n = 0};
+    dnnl_primitive_desc_t pd = NULL;
+    struct args args = {.n = 0};
     enum sosie_status st;
     dnnl_status_t dnn;
 
@@ -935,23 +951,12 @@ static enum sosie_status product_weights_grad(struct sosie_trainable_walk *walk,
         dnnl_primitive_desc_destroy(pd);
         return st;
     }
-    to = sosie_md_equal(any, grad.md) ? grad : sosie_training_temp(walk, any);
     put(&args, DNNL_ARG_SRC, x);
     put(&args, DNNL_ARG_DIFF_DST, from);
-    put(&args, DNNL_ARG_DIFF_WEIGHTS, to);
     if (product->has_bias)
         put(&args, DNNL_ARG_DIFF_BIAS, param(walk, 2, true, product->bias));
-    if (!t->names[number(walk)][1])
-        note(walk, pd, true);
-    st = emit(walk, pd, &args, err);
-    if (st || to.place == SOSIE_AT_PARAM_GRAD)
-        return st;
-    dnn = sosie_reorder_pd(t->engine, to.md, grad.md, t->attr, &reorder);
-    if (dnn)
-        return fail(walk, dnn, err);
-    put(&copy, DNNL_ARG_FROM, to);
-    put(&copy, DNNL_ARG_TO, grad);
-    return emit(walk, reorder, &copy, err);
+    return emit_param_grad(walk, pd, &args,
+                           param(walk, 1, true, product->given), any, err);
 }
 
 /* ---- by op --------------------------------------------------------------- */
