@@ -54,19 +54,18 @@ static enum sosie_status load_net(const struct options *options,
                                   struct sosie_error *err)
 {
     struct sosie_onnx onnx = {0};
-    unsigned char *bytes = NULL;
-    size_t size;
+    struct sosie_file_view view = {0};
     enum sosie_status st =
-        sosie_file_read(options->path, (size_t)1 << 31, &bytes, &size, err);
+        sosie_file_view_open(options->path, (size_t)1 << 31, &view, err);
     if (!st)
-        st = sosie_onnx_read(bytes, size, NULL, &onnx, err);
-    free(bytes);
-    if (st)
-        return st;
-    onnx.graph.outputs[0] = onnx.outputs[0].value;
-    onnx.graph.n_outputs = 1;
-    st = sosie_net_create(&onnx.graph, &options->net, net, err);
+        st = sosie_onnx_read(view.bytes, view.size, NULL, &onnx, err);
+    if (!st) {
+        onnx.graph.outputs[0] = onnx.outputs[0].value;
+        onnx.graph.n_outputs = 1;
+        st = sosie_net_create(&onnx.graph, &options->net, net, err);
+    }
     sosie_onnx_release(&onnx);
+    sosie_file_view_close(&view);
     return st;
 }
 
