@@ -83,7 +83,7 @@ static size_t make_picture(const struct sosie_net *net, float **picture)
     *picture = malloc(n * sizeof(**picture));
     sosie_random_seed(&random, 1);
     for (size_t i = 0; i < n && *picture; i++)
-        (*picture)[i] = (float)sosie_random_normal(&random);
+        (*picture)[i] = (float)sosie_random_unit(&random) - 0.5F;
     return n * sizeof(**picture);
 }
 
