@@ -404,12 +404,9 @@ static bool is_post(enum sosie_op op)
            op != SOSIE_OP_SQRT;
 }
 
-/* A function before a sum and another after it is more than oneDNN 2.6 does
- * reliably: ResNet-50's blocks came out wrong. */
 static bool takes_function(const struct sosie_node *conv)
 {
-    return conv->n_posts < 2 && !(conv->n_posts == 1 && has_residual(conv) &&
-                                  conv->posts[0].op != SOSIE_OP_ADD);
+    return conv->n_posts < 2;
 }
 
 /* What reads bytes has been given its functions by the int8 pass. */
@@ -461,6 +458,8 @@ static bool may_overwrite(const struct sosie_graph *graph,
     return n_uses == links->n_uses[residual];
 }
 
+/* Only of a convolution without functions: after one, oneDNN does not have a
+ * sum on all CPUs, and its reference takes a thousand times as long. */
 static bool fold_sum(struct sosie_graph *graph, struct sosie_links *links,
                      struct sosie_node *add, size_t side)
 {
@@ -468,7 +467,7 @@ static bool fold_sum(struct sosie_graph *graph, struct sosie_links *links,
         sosie_lone(graph, links, add->inputs[side], SOSIE_OP_CONV);
     sosie_value_id residual = add->inputs[!side];
 
-    if (!conv || has_residual(conv) || conv->n_posts > 1 ||
+    if (!conv || has_residual(conv) || conv->n_posts ||
         !reads_floats(graph, conv) ||
         !sosie_shape_equal(&graph->values[residual].shape,
                            &graph->values[conv->output].shape) ||

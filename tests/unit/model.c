@@ -540,6 +540,47 @@ static void mobilenet_runs_on_no_reference_kernel(void **state)
     }
     sosie_net_destroy(net);
 }
+
+/* x -> Conv -> a -> Conv -> Relu -> Add(a): not all CPUs have a sum behind a
+ * function in one kernel. */
+static void a_sum_behind_a_function_runs_on_no_reference_kernel(void **state)
+{
+    struct sosie_graph graph = {0};
+    struct sosie_value x = {.name = "x", .shape = {4, {1, 16, SIDE, SIDE}}};
+    struct sosie_node conv = {.name = "conv",
+                              .op = SOSIE_OP_CONV,
+                              .n_inputs = 2,
+                              .conv = {1, {{1, 1}, {1, 1}, {1, 1}, {0}, 0}}};
+    struct sosie_node relu = {
+        .name = "relu", .op = SOSIE_OP_RELU, .n_inputs = 1};
+    struct sosie_node add = {.name = "add", .op = SOSIE_OP_ADD, .n_inputs = 2};
+    struct sosie_net_options options = {.ops = &sosie_ops_onednn};
+    struct sosie_net *net;
+    struct sosie_error err;
+    (void)state;
+
+    if (!__builtin_cpu_supports("avx2"))
+        skip();
+    check_ok(sosie_graph_add_value(&graph, &x, &graph.inputs[0], &err), &err);
+    graph.n_inputs = graph.n_outputs = 1;
+    conv.inputs[0] = graph.inputs[0];
+    conv.inputs[1] =
+        add_numbers(&graph, "w", (struct sosie_shape){4, {16, 16, 1, 1}});
+    check_ok(sosie_graph_add_node(&graph, &conv, "a", &add.inputs[0], &err),
+             &err);
+    conv.inputs[0] = add.inputs[0];
+    check_ok(sosie_graph_add_node(&graph, &conv, "b", &relu.inputs[0], &err),
+             &err);
+    check_ok(sosie_graph_add_node(&graph, &relu, "c", &add.inputs[1], &err),
+             &err);
+    check_ok(sosie_graph_add_node(&graph, &add, "y", &graph.outputs[0], &err),
+             &err);
+    check_ok(sosie_net_create(&graph, &options, &net, &err), &err);
+    for (size_t i = 0; i < sosie_net_n_steps(net); i++)
+        assert_int_not_equal(
+            strncmp(sosie_net_step_info(net, i).implementation, "ref", 3), 0);
+    sosie_net_destroy(net);
+}
 #endif
 
 int main(void)
@@ -558,6 +599,7 @@ int main(void)
         cmocka_unit_test(mobilenet_gives_what_onnx_runtime_gives),
 #if defined(__x86_64__)
         cmocka_unit_test(mobilenet_runs_on_no_reference_kernel),
+        cmocka_unit_test(a_sum_behind_a_function_runs_on_no_reference_kernel),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

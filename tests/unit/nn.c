@@ -265,7 +265,7 @@ static void what_can_be_folded_is_folded_and_nothing_else(void **state)
         {"conv_batch_norm", 1},
         {"conv_batch_norm_no_bias", 1},
         {"batch_norm", 2},
-        {"residual", 5},
+        {"residual", 6},
         {"residual_relu", 2},
         {"residual_of_input", 2},
         {"residual_of_source", 3},
