@@ -14,7 +14,8 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from harness import MODEL, ROOT, Shop, Skip, garment, need_shared, run_all  # noqa: E402
+from harness import (MODEL, OWN_ASPECTS, ROOT, Shop, Skip, field, garment,  # noqa: E402
+                     need_shared, run_all, varint, with_metadata)
 
 SOSIE = sys.argv[1]
 
@@ -59,7 +60,7 @@ def a_wrong_command_line_is_exit_status_2():
                 (["search", "a", "b", "--limit", "501"], 'is "501", expected 0 to 500'),
                 (["search", "a", "b", "--limit", "-1"], 'is "-1", expected 0 to 500'),
                 (["search", "a", "b", "--limit", "x"], 'is "x", expected 0 to 500'),
-                (["search", "a", "b", "--weights", "taste=1"], "expected shape=NUMBER"),
+                (["search", "a", "b", "--weights", "taste"], "expected NAME=NUMBER"),
                 (["search", "a", "b", "--crop", "0,0,1"], "expected x,y,w,h"),
                 (["search", "a", "b", "--item", "c"], "not both"),
                 (["eval", "a"], "needs a MODEL and a DATASET"),
@@ -125,10 +126,6 @@ def a_network_runs_on_raw_tensors():
         says(s.run("model", "run", MODEL, "--input", one, "--output", out, code=1), "24")
 
 
-def varint(n):
-    return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
-
-
 def read_varint(data, at):
     n = shift = 0
     while True:
@@ -151,11 +148,6 @@ def fields(message):
             size, at = (4, at) if key & 7 == 5 else read_varint(message, at)
             yield key >> 3, key & 7, message[at:at + size]
             at += size
-
-
-def field(number, wire, content):
-    size = varint(len(content)) if wire == 2 else b""
-    return varint(number << 3 | wire) + size + content
 
 
 def with_external_weights(model, location):
@@ -428,10 +420,34 @@ def an_item_class_weights_and_crop_narrow_a_search():
         assert {h["class"] for h in hits("--item", "red/1.png", "--class", "blue")} == {"blue"}
         best = hits("--item", "red/1.png", "--weights", "colour=1", "--limit", "5")
         assert {h["class"] for h in best} == {"red"}
+        says(s.run("search", s.catalog, "--item", "red/1.png", "--weights", "taste=1", code=1),
+             'weights name "taste"; the catalog\'s aspects are shape and colour')
         photo = s.photos / "red/1.png"
         assert hits(photo, "--crop", "0,0,1,1")[0]["score"] == 1
         says(s.run("search", s.catalog, photo, "--crop", "0,0,2,1", code=1), "crop is x 0")
         assert {h["class"] for h in hits(photo, "--predicted", "--limit", "500")} == {"red"}
+
+
+def a_models_own_aspects_go_all_the_way():
+    with shop(12) as s:
+        model, small = s.folder / "own.onnx", s.folder / "small.onnx"
+        model.write_bytes(with_metadata(MODEL.read_bytes(), OWN_ASPECTS))
+        s.run("model", "quantize", model, s.photos, "-o", small, "--photos", "12")
+        for key, value in OWN_ASPECTS.items():
+            assert field(1, 2, key.encode()) + field(2, 2, value.encode()) in small.read_bytes()
+        for name in (model, small):
+            catalog = s.folder / name.stem
+            s.run("index", catalog, s.photos, "--model", name)
+            lines = s.run("search", catalog, s.photos / "red/1.png").stdout.splitlines()
+            assert lines[1].split() == ["score", "shape", "colour", "kind", "class", "id"], lines
+            assert lines[2].split()[:4] == ["1.000"] * 4, lines
+            done = s.run("search", catalog, "--item", "red/1.png", "--weights", "kind=1", "--json")
+            for hit in json.loads(done.stdout)["hits"]:
+                assert list(hit["aspects"]) == ["shape", "colour", "kind"]
+                assert hit["score"] == hit["aspects"]["kind"]
+            says(s.run("search", catalog, "--item", "red/1.png", "--weights", "taste=1", code=1),
+                 "the catalog's aspects are shape, colour and kind")
+            says(s.run("check", catalog), "shape 192, colour 64, kind 64, the model's own")
 
 
 FEED = '''id,title,image_link,product_type,price,colour code
@@ -635,7 +651,7 @@ if __name__ == "__main__":
         a_catalog_keeps_the_precision_it_was_made_in,
         a_folder_of_class_folders_becomes_a_catalog, a_plain_folder_has_no_classes,
         json_of_a_search_is_the_body_of_the_api, a_photo_may_come_on_stdin,
-        an_item_class_weights_and_crop_narrow_a_search,
+        an_item_class_weights_and_crop_narrow_a_search, a_models_own_aspects_go_all_the_way,
         a_merchant_feed_is_read_and_its_bad_rows_are_named,
         photos_that_cannot_be_read_are_reported_counted_and_skipped,
         photos_to_search_with_get_a_clear_refusal, a_progress_bar_is_shown_on_a_terminal,

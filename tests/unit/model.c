@@ -1,6 +1,7 @@
 /* model.c: ONNX files good and bad, input preparation, and the given network
  * against what ONNX Runtime makes of it. */
 #include "golden.h"
+#include "metadata.h"
 
 #include "model/model.h"
 #include "model/network.h"
@@ -231,24 +232,6 @@ static void a_model_says_what_it_is(void **state)
 
 /* ---- aspects ------------------------------------------------------------- */
 
-/* Appends a field of metadata to an ONNX file: messages may be concatenated. */
-static size_t add_metadata(unsigned char *bytes, size_t size, const char *key,
-                           const char *value)
-{
-    size_t key_size = strlen(key), value_size = strlen(value);
-    assert_true(key_size + value_size + 4 < 128); /* one-byte lengths */
-    bytes[size++] = 14 << 3 | 2;                  /* metadata_props */
-    bytes[size++] = (unsigned char)(key_size + value_size + 4);
-    bytes[size++] = 1 << 3 | 2;
-    bytes[size++] = (unsigned char)key_size;
-    memcpy(bytes + size, key, key_size);
-    size += key_size;
-    bytes[size++] = 2 << 3 | 2;
-    bytes[size++] = (unsigned char)value_size;
-    memcpy(bytes + size, value, value_size);
-    return size + value_size;
-}
-
 /* The model of 4 dimensions with aspects and weights, either of which may be
  * NULL. */
 static enum sosie_status open_aspects(const char *aspects, const char *weights,
@@ -260,12 +243,12 @@ static enum sosie_status open_aspects(const char *aspects, const char *weights,
     size_t size;
     unsigned char *bytes =
         golden_bytes(golden_path("", "photo", ".onnx"), &size);
-    bytes = realloc(bytes, size + 300);
+    bytes = realloc(bytes, size + 2 * METADATA_ROOM);
     assert_non_null(bytes);
     if (aspects)
-        size = add_metadata(bytes, size, "embedding.aspects", aspects);
+        size = metadata_add(bytes, size, "embedding.aspects", aspects);
     if (weights)
-        size = add_metadata(bytes, size, "embedding.weights", weights);
+        size = metadata_add(bytes, size, "embedding.weights", weights);
     options.backend = SOSIE_BACKEND_PLAIN;
     st = sosie_model_open_bytes(bytes, size, &options, model, err);
     free(bytes);
@@ -344,6 +327,44 @@ static void aspects_that_make_no_sense_are_refused(void **state)
             SOSIE_BAD_INPUT, &err, cases[i].words);
         assert_null(model);
     }
+}
+
+/* ---- temperature --------------------------------------------------------- */
+
+static enum sosie_status open_temperature(const char *temperature,
+                                          struct sosie_model **model,
+                                          struct sosie_error *err)
+{
+    struct sosie_model_options options = sosie_model_options_defaults();
+    enum sosie_status st;
+    size_t size;
+    unsigned char *bytes =
+        golden_bytes(golden_path("", "photo", ".onnx"), &size);
+    bytes = realloc(bytes, size + METADATA_ROOM);
+    assert_non_null(bytes);
+    size = metadata_add(bytes, size, "logits.temperature", temperature);
+    options.backend = SOSIE_BACKEND_PLAIN;
+    st = sosie_model_open_bytes(bytes, size, &options, model, err);
+    free(bytes);
+    return st;
+}
+
+static void logits_may_have_a_temperature(void **state)
+{
+    static const char *const wrong[] = {"",   "0",   "-1",  "x",
+                                        "1 ", "nan", "inf", "1,2"};
+    struct sosie_model *model =
+        open_with(golden_path("", "photo", ".onnx"), SOSIE_BACKEND_PLAIN);
+    struct sosie_error err;
+    (void)state;
+    assert_true(sosie_model_info(model)->temperature == 1);
+    sosie_model_close(model);
+    check_ok(open_temperature("0.75", &model, &err), &err);
+    assert_true(sosie_model_info(model)->temperature == 0.75);
+    sosie_model_close(model);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+        check_fails(open_temperature(wrong[i], &model, &err), SOSIE_BAD_INPUT,
+                    &err, "'logits.temperature' is \"");
 }
 
 /* ---- bad files ----------------------------------------------------------- */
@@ -709,6 +730,7 @@ int main(void)
         cmocka_unit_test(a_model_says_what_it_is),
         cmocka_unit_test(an_embedding_may_be_made_of_aspects),
         cmocka_unit_test(aspects_that_make_no_sense_are_refused),
+        cmocka_unit_test(logits_may_have_a_temperature),
         cmocka_unit_test(bad_files_are_refused_by_name_and_reason),
         cmocka_unit_test(what_is_no_onnx_file_is_refused),
         cmocka_unit_test(damage_is_survived),
