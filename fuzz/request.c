@@ -25,8 +25,10 @@ static enum sosie_status search(struct sosie_engine *engine,
     expect(query->limit <= SOSIE_LIMIT_MAX);
     expect(!query->photo != !query->item);
     expect(query->photo_size <= SOSIE_PHOTO_MAX_BYTES);
-    for (size_t i = 0; i < SOSIE_N_ASPECTS; i++)
-        expect(isfinite(query->weights[i]) && query->weights[i] >= 0);
+    expect(query->weights.n <= SOSIE_MAX_ASPECTS);
+    for (size_t i = 0; i < query->weights.n; i++)
+        expect(isfinite(query->weights.items[i].weight) &&
+               query->weights.items[i].weight >= 0);
     if (query->has_crop)
         expect(query->crop_x >= 0 && query->crop_w > 0 && query->crop_w < 1.1);
     return fake_search(engine, query, result, err);

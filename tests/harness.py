@@ -61,6 +61,28 @@ def png(width, height, pixel):
             + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
+def varint(n):
+    return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
+
+
+def field(number, wire, content):
+    """A field of a protobuf message."""
+    size = varint(len(content)) if wire == 2 else b""
+    return varint(number << 3 | wire) + size + content
+
+
+def with_metadata(model, entries):
+    """An ONNX file with more metadata_props: messages may be concatenated."""
+    return model + b"".join(
+        field(14, 2, field(1, 2, key.encode()) + field(2, 2, value.encode()))
+        for key, value in entries.items())
+
+
+# The model's 320 numbers as three aspects.
+OWN_ASPECTS = {"embedding.aspects": "shape=192,colour=64,kind=64",
+               "embedding.weights": "shape=1,colour=0.6,kind=0.4"}
+
+
 def garment(class_name, seed):
     """A coloured rectangle on white; every seed another one."""
     colour = COLOURS[class_name]

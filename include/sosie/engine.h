@@ -19,10 +19,15 @@
 extern "C" {
 #endif
 
-enum { SOSIE_ASPECT_SHAPE, SOSIE_ASPECT_COLOUR, SOSIE_N_ASPECTS };
+enum { SOSIE_MAX_ASPECTS = 4, SOSIE_ASPECT_NAME_MAX = 31 };
 
-/* "shape", "colour". */
-SOSIE_API const char *sosie_aspect_name(size_t aspect);
+/* A part of a catalog's embeddings: of the model's own, or "shape" and
+ * "colour", which are made of the features of a model that has none. */
+struct sosie_aspect {
+    const char *name; /* valid as long as the engine */
+    size_t dim;
+    double weight; /* how much it counts unless a query says otherwise */
+};
 
 enum {
     SOSIE_LIMIT_DEFAULT = 12,
@@ -108,6 +113,15 @@ sosie_engine_index(struct sosie_engine *engine,
 
 /* ---- search -------------------------------------------------------------- */
 
+/* How much each aspect counts; one that is not named does not. */
+struct sosie_weights {
+    size_t n; /* 0: as the catalog's aspects say */
+    struct sosie_weight {
+        char aspect[SOSIE_ASPECT_NAME_MAX + 1];
+        double weight; /* >= 0, not all 0 */
+    } items[SOSIE_MAX_ASPECTS];
+};
+
 struct sosie_query {
     const void *photo; /* bytes of a JPEG, PNG or WebP; or ... */
     size_t photo_size;
@@ -118,17 +132,23 @@ struct sosie_query {
                                few that it is torn between */
     bool has_crop;          /* x, y, w, h in fractions of the upright photo */
     double crop_x, crop_y, crop_w, crop_h;
-    double weights[SOSIE_N_ASPECTS]; /* >= 0, not all 0 */
+    struct sosie_weights weights;
 };
 
 /* limit 12, the whole catalog, default weights. */
 SOSIE_API struct sosie_query sosie_query_defaults(void);
 
-/* Reads weights as `shape=1,colour=0.5`; an aspect that is not named gets 0.
- * BAD_INPUT says which aspects there are. */
+/* Reads weights as `shape=1,colour=0.5`. Which aspects there are is known to
+ * the catalog alone: a search says so. BAD_INPUT. */
 SOSIE_API SOSIE_MUST_CHECK enum sosie_status
-sosie_weights_parse(const char *text, double weights[SOSIE_N_ASPECTS],
+sosie_weights_parse(const char *text, struct sosie_weights *weights,
                     struct sosie_error *err);
+
+/* Sets the weight of one aspect, whatever the number. BAD_INPUT if no aspect
+ * can be called so, or there are more than SOSIE_MAX_ASPECTS. */
+SOSIE_API SOSIE_MUST_CHECK enum sosie_status
+sosie_weights_set(struct sosie_weights *weights, const char *aspect,
+                  double weight, struct sosie_error *err);
 
 struct sosie_class_score {
     const char *name;
@@ -138,9 +158,9 @@ struct sosie_class_score {
 struct sosie_hit {
     const char *id;
     const char *path; /* below its class: GET /static/img/<class>/<path> */
-    const char *class_name;          /* "unknown" when the source gave none */
-    double score;                    /* weighted mean of the aspects' scores */
-    double aspects[SOSIE_N_ASPECTS]; /* cosine similarity, -1..1 */
+    const char *class_name; /* "unknown" when the source gave none */
+    double score;           /* weighted mean of the aspects' scores */
+    double aspects[SOSIE_MAX_ASPECTS]; /* cosine similarity, -1..1 */
     const char *fields; /* JSON object: title, price, ... and attributes */
 };
 
@@ -149,6 +169,8 @@ struct sosie_result {
     size_t n_classes;
     struct sosie_hit *hits; /* best first; equal scores by id */
     size_t n_hits;
+    const char *aspects[SOSIE_MAX_ASPECTS]; /* names of the hits' scores */
+    size_t n_aspects;
     bool exact;
     double decode_ms, embed_ms, search_ms, total_ms;
     void *memory; /* owns all of the above */
@@ -158,7 +180,8 @@ struct sosie_result {
  *
  * Errors: those of decoding (UNSUPPORTED, TOO_LARGE, REFUSED, BAD_INPUT);
  * NOT_FOUND for an item or a class that the catalog does not have; BAD_INPUT
- * for a limit, crop or weights out of range.
+ * for a limit, crop or weights out of range, or for the weight of an aspect
+ * that there is not.
  * An empty catalog gives no hits and no error. */
 SOSIE_API SOSIE_MUST_CHECK enum sosie_status
 sosie_engine_search(struct sosie_engine *engine,
@@ -178,8 +201,10 @@ sosie_engine_photo(struct sosie_engine *engine, const char *class_name,
 
 struct sosie_engine_stats {
     size_t n_items, n_photos, n_classes;
-    size_t dim[SOSIE_N_ASPECTS];
-    bool whitened; /* the shape aspect went through a whitening PCA */
+    size_t n_aspects;
+    struct sosie_aspect aspects[SOSIE_MAX_ASPECTS];
+    bool own_aspects; /* the model's own */
+    bool whitened;    /* the shape aspect went through a whitening PCA */
     enum sosie_precision precision; /* of the network */
 };
 SOSIE_API SOSIE_MUST_CHECK enum sosie_status

@@ -19,7 +19,9 @@ static const char help[] =
     "  --limit N       hits, 0 to 500 (default 12)\n"
     "  --class NAME    only items of this class\n"
     "  --predicted     only items of the class (or the few) that is predicted\n"
-    "  --weights LIST  how much each aspect counts: shape=1,colour=0.5\n"
+    "  --weights LIST  how much each aspect counts: shape=1,colour=0.5; the "
+    "names\n"
+    "                  are those that are printed with the hits\n"
     "  --crop x,y,w,h  a part of the photo, in fractions of its sides\n"
     "  --json          one JSON object a photo, as POST /v1/search answers\n"
     "\n"
@@ -47,12 +49,18 @@ static void print_text(const struct sosie_result *result)
                    result->classes[i].probability * 100);
         putchar('\n');
     }
-    printf("score  shape  colour  class            id\n");
+    printf("score");
+    for (size_t j = 0; j < result->n_aspects; j++)
+        printf("  %5s", result->aspects[j]);
+    printf("  class            id\n");
     for (size_t i = 0; i < result->n_hits; i++) {
         const struct sosie_hit *hit = &result->hits[i];
-        printf("%5.3f  %5.3f  %6.3f  %-15s  %s\n", hit->score,
-               hit->aspects[SOSIE_ASPECT_SHAPE],
-               hit->aspects[SOSIE_ASPECT_COLOUR], hit->class_name, hit->id);
+        printf("%5.3f", hit->score);
+        for (size_t j = 0; j < result->n_aspects; j++) {
+            int length = (int)strlen(result->aspects[j]);
+            printf("  %*.3f", length > 5 ? length : 5, hit->aspects[j]);
+        }
+        printf("  %-15s  %s\n", hit->class_name, hit->id);
     }
     printf("%.1f ms: decode %.1f, embed %.1f, search %.1f\n", result->total_ms,
            result->decode_ms, result->embed_ms, result->search_ms);
@@ -156,7 +164,7 @@ int cli_search(int argc, char **argv)
             query.within_predicted = true;
             break;
         case 'w':
-            if (sosie_weights_parse(optarg, query.weights, &err))
+            if (sosie_weights_parse(optarg, &query.weights, &err))
                 return cli_usage("search", "%s", err.text);
             break;
         case 'r':

@@ -60,6 +60,7 @@ static const char help[] =
     "  --resume             go on from it\n"
     "  --cache DIR          keep the decoded photos here for the next time\n"
     "  --report FILE.html   curves, what was taken for what, hits in pictures\n"
+    "  --metadata KEY=TEXT  put into the file; may be given several times\n"
     "  --json               a line of JSON an epoch, and one at the end\n"
     "\n"
     "Examples:\n"
@@ -68,11 +69,14 @@ static const char help[] =
     "    --map id=id,image=file,class=articleType,title=productDisplayName,\\\n"
     "  color=baseColour\n";
 
+enum { MAX_METADATA = 8 };
+
 struct command {
     struct cli_progress line;
     bool json;
     char *labels; /* cut into names */
-    size_t n_columns;
+    struct sosie_onnx_property metadata[MAX_METADATA];
+    size_t n_metadata;
 };
 
 /* ---- progress ------------------------------------------------------------ */
@@ -239,6 +243,7 @@ enum {
     OPT_RESUME,
     OPT_CACHE,
     OPT_REPORT,
+    OPT_METADATA,
     OPT_JSON,
     OPT_HELP
 };
@@ -268,6 +273,7 @@ static const struct option longs[] = {
     {"resume", no_argument, NULL, OPT_RESUME},
     {"cache", required_argument, NULL, OPT_CACHE},
     {"report", required_argument, NULL, OPT_REPORT},
+    {"metadata", required_argument, NULL, OPT_METADATA},
     {"json", no_argument, NULL, OPT_JSON},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0}};
@@ -339,6 +345,18 @@ static int read_optimiser(const char *name, struct sosie_trainer_options *t)
     return 0;
 }
 
+/* Cuts "key=text" in place: getopt's arguments are ours. */
+static int read_metadata(char *text, struct command *command)
+{
+    char *equals = strchr(text, '=');
+    if (!equals || equals == text || command->n_metadata == MAX_METADATA)
+        return bad_value("metadata", text, "KEY=TEXT, up to 8 times");
+    *equals = 0;
+    command->metadata[command->n_metadata++] =
+        (struct sosie_onnx_property){text, equals + 1};
+    return 0;
+}
+
 /* 0: taken, -1: the help was printed, else an exit code. */
 static int read_option(int option, char **argv, struct command *command,
                        struct sosie_session_options *o)
@@ -406,6 +424,8 @@ static int read_option(int option, char **argv, struct command *command,
     case OPT_REPORT:
         o->report = optarg;
         break;
+    case OPT_METADATA:
+        return read_metadata(optarg, command);
     case OPT_JSON:
         command->json = true;
         break;
@@ -498,6 +518,8 @@ int cli_train(int argc, char **argv)
     if (!code) {
         options.dataset.sources = (const char *const *)argv + optind;
         options.dataset.n_sources = (size_t)(argc - optind);
+        options.metadata = command.metadata;
+        options.n_metadata = command.n_metadata;
         if (!options.trainer.student.init && !options.trainer.student.arch)
             options.trainer.student.arch = "sosie-s";
         if (!options.trainer.student.init && !options.trainer.student.size)

@@ -193,9 +193,10 @@ static bool decode(const struct sosie_line_options *options,
         photo->outcome = SOSIE_PHOTO_UNCHANGED;
     else if (use_sample(options, photo))
         decoded = false;
-    else if (sosie_photo_decode(embedder->info, bytes, size, NULL,
-                                embedder->rgb[slot], embedder->colours[slot],
-                                &err))
+    else if (sosie_photo_decode(
+                 embedder->info, bytes, size, NULL, embedder->rgb[slot],
+                 options->view->own_aspects ? NULL : embedder->colours[slot],
+                 &err))
         mark_bad(photo, &err);
     else
         decoded = true;
@@ -225,17 +226,16 @@ static enum sosie_status embed(struct sosie_embedder *embedder,
 static enum sosie_status pack(const struct sosie_line_options *options,
                               struct sosie_batch *batch)
 {
-    size_t dim = sosie_model_info(options->engine->model)->dim;
+    size_t size = sosie_row_packed_size(&options->view->shape);
     for (size_t i = 0; i < batch->n; i++) {
         struct sosie_photo_task *photo = &batch->photos[i];
         if (photo->outcome != SOSIE_PHOTO_EMBEDDED)
             continue;
-        photo->packed =
-            sosie_arena_alloc(&batch->arena, options->packed_size, 1);
+        photo->packed = sosie_arena_alloc(&batch->arena, size, 1);
         if (!photo->packed)
             return sosie_fail(&batch->error, SOSIE_NO_MEMORY, "embedding");
-        sosie_embedding_pack(options->whitening, photo->features, dim,
-                             photo->colours, photo->packed);
+        sosie_embedding_pack(options->view, photo->features, photo->colours,
+                             photo->packed);
     }
     return SOSIE_OK;
 }
@@ -277,7 +277,7 @@ static void work(void *argument, size_t worker)
                                                &batch->error);
     if (!batch->status) {
         batch->status = work_through(&line->options, embedder, batch);
-        if (!batch->status && line->options.packed_size)
+        if (!batch->status && line->options.packing)
             batch->status = pack(&line->options, batch);
         sosie_engine_give_embedder(line->options.engine, embedder);
     }

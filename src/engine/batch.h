@@ -32,9 +32,9 @@ struct sosie_photo_task {
     /* Found: */
     enum sosie_photo_outcome outcome;
     struct sosie_digest digest;
-    int8_t *packed;  /* EMBEDDED; in the batch's arena */
-    float *features; /* the same before whitening and packing */
-    float *colours;
+    int8_t *packed;   /* EMBEDDED; in the batch's arena */
+    float *features;  /* the same before whitening and packing */
+    float *colours;   /* of no use where the aspects are the model's own */
     char reason[512]; /* BAD */
 };
 
@@ -54,8 +54,8 @@ struct sosie_line;
 
 struct sosie_line_options {
     struct sosie_engine *engine;
-    const struct sosie_whitening *whitening; /* NULL: none */
-    size_t packed_size;
+    const struct sosie_view *view; /* whose aspects are made */
+    bool packing;                  /* else features and colours are enough */
     const struct sosie_samples *samples; /* sorted; NULL: none */
 };
 

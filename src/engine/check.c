@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct check {
     void (*note)(void *context, const char *line);
@@ -25,6 +26,28 @@ static void note(const struct check *check, const char *format, ...)
     vsnprintf(line, sizeof(line), format, args);
     va_end(args);
     check->note(check->context, line);
+}
+
+static void note_aspects(const struct check *check,
+                         const struct sosie_view *view,
+                         const struct sosie_model_info *info)
+{
+    char list[256] = "";
+    for (size_t j = 0; j < view->shape.n_aspects; j++) {
+        size_t length = strlen(list);
+        snprintf(list + length, sizeof(list) - length, "%s%s %zu",
+                 j ? ", " : "", view->aspects[j].name, view->aspects[j].dim);
+    }
+    note(check, "aspects: %s%s", list,
+         view->own_aspects ? ", the model's own" : "");
+    if (view->whitening)
+        note(check, "whitening: %zu to %zu dimensions", info->dim,
+             view->shape.dims[0]);
+    else if (!view->own_aspects)
+        note(check,
+             "whitening: none, as for fewer than %d photos or at most %d "
+             "dimensions",
+             SOSIE_WHITEN_MIN_PHOTOS, SOSIE_WHITEN_DIM);
 }
 
 static enum sosie_status check_parts(const struct check *check,
@@ -49,14 +72,7 @@ static enum sosie_status check_parts(const struct check *check,
     st = sosie_view_open(folder, catalog, sosie_model_info(model), &view, err);
     if (st)
         goto out;
-    if (view->whitening)
-        note(check, "whitening: %zu to %zu dimensions",
-             sosie_model_info(model)->dim, view->shape.dims[0]);
-    else
-        note(check,
-             "whitening: none, as for fewer than %d photos or at most %d "
-             "dimensions",
-             SOSIE_WHITEN_MIN_PHOTOS, SOSIE_WHITEN_DIM);
+    note_aspects(check, view, sosie_model_info(model));
     st =
         sosie_catalog_verify(catalog, sosie_row_packed_size(&view->shape), err);
     if (!st)

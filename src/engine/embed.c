@@ -53,10 +53,11 @@ size_t sosie_fitted_size(const struct sosie_model_info *info)
     return (size_t)info->width * info->height * 3;
 }
 
-enum sosie_status
-sosie_photo_decode(const struct sosie_model_info *info, const void *bytes,
-                   size_t size, const struct sosie_crop *crop, uint8_t *rgb,
-                   float colours[SOSIE_COLOUR_DIM], struct sosie_error *err)
+enum sosie_status sosie_photo_decode(const struct sosie_model_info *info,
+                                     const void *bytes, size_t size,
+                                     const struct sosie_crop *crop,
+                                     uint8_t *rgb, float *colours,
+                                     struct sosie_error *err)
 {
     struct sosie_decode_options options = {
         .limits = sosie_image_limits_defaults(),
@@ -67,24 +68,28 @@ sosie_photo_decode(const struct sosie_model_info *info, const void *bytes,
         sosie_image_decode(bytes, size, &options, &image, err);
     if (st)
         return st;
-    sosie_colour_histogram(&image, colours);
+    if (colours)
+        sosie_colour_histogram(&image, colours);
     st =
         sosie_image_fit(&image, info->fit, info->width, info->height, rgb, err);
     sosie_image_release(&image);
     return st;
 }
 
-void sosie_embedding_pack(const struct sosie_whitening *whitening,
-                          float *features, size_t dim, const float *colours,
-                          int8_t *packed)
+void sosie_embedding_pack(const struct sosie_view *view, float *features,
+                          const float *colours, int8_t *packed)
 {
+    const size_t *dims = view->shape.dims;
     float reduced[SOSIE_WHITEN_DIM];
-    const float *shape = features;
-    if (whitening) {
-        sosie_whitening_apply(whitening, features, reduced);
-        shape = reduced;
-        dim = sosie_whitening_out(whitening);
+    const float *parts = features;
+    if (view->whitening) {
+        sosie_whitening_apply(view->whitening, features, reduced);
+        parts = reduced;
     }
-    sosie_quantise(shape, dim, packed);
-    sosie_quantise(colours, SOSIE_COLOUR_DIM, packed + dim);
+    for (size_t j = 0; j < view->shape.n_aspects; j++) {
+        sosie_quantise(j && !view->own_aspects ? colours : parts, dims[j],
+                       packed);
+        parts += dims[j];
+        packed += dims[j];
+    }
 }

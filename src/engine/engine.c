@@ -17,12 +17,6 @@
 
 enum { MODEL_MAX_BYTES = 1 << 30, LOOK_EVERY_MS = 200 };
 
-const char *sosie_aspect_name(size_t aspect)
-{
-    static const char *const names[SOSIE_N_ASPECTS] = {"shape", "colour"};
-    return aspect < SOSIE_N_ASPECTS ? names[aspect] : "unknown";
-}
-
 struct sosie_engine_options sosie_engine_options_defaults(void)
 {
     return (struct sosie_engine_options){.mode = SOSIE_READ,
@@ -244,6 +238,8 @@ static enum sosie_status adopt_model(struct sosie_engine *engine,
             engine->catalog, "precision",
             sosie_precision_name(sosie_model_info(engine->model)->precision),
             err);
+    if (!st && sosie_model_info(engine->model)->n_aspects)
+        st = sosie_catalog_set(engine->catalog, "aspects", "model", err);
     if (!st)
         st = sosie_catalog_set(engine->catalog, "model.digest", digest, err);
     if (!st)
@@ -508,10 +504,11 @@ enum sosie_status sosie_engine_stats(struct sosie_engine *engine,
         .n_items = counts.n_items,
         .n_photos = counts.n_photos,
         .n_classes = n_classes,
+        .n_aspects = view->shape.n_aspects,
+        .own_aspects = view->own_aspects,
         .whitened = view->whitening,
         .precision = sosie_model_info(engine->model)->precision};
-    for (size_t j = 0; j < SOSIE_N_ASPECTS; j++)
-        stats->dim[j] = view->shape.dims[j];
+    memcpy(stats->aspects, view->aspects, sizeof(stats->aspects));
     sosie_engine_drop_view(engine, view);
     return SOSIE_OK;
 }

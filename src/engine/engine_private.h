@@ -1,6 +1,7 @@
 /* engine_private.h: what the engine's files share.
  *
  *   engine.c   open and close; the view; the embedders
+ *   aspects.c  what embeddings are made of
  *   embed.c    photo bytes -> features -> packed embedding
  *   queue.c    who embeds when; photos that wait are embedded together
  *   search.c   query -> neighbours -> classes and hits
@@ -8,7 +9,7 @@
  *   check.c    verification
  *
  * A *view* is the catalog at one moment, immutable and counted: its vectors,
- * its whitening, its class names. A search holds one from its start to its end;
+ * its aspects, its class names. A search holds one from its start to its end;
  * when the catalog has changed, the next search makes a new one.
  *
  * Lock order: engine->indexing, engine->lock, then the catalog's own. */
@@ -17,7 +18,7 @@
 
 #include "base/arena.h"
 #include "catalog/catalog.h"
-#include "engine/whiten.h"
+#include "engine/aspects.h"
 #include "image/colour.h"
 #include "model/model.h"
 #include "sosie/engine.h"
@@ -31,8 +32,11 @@ struct sosie_view {
     size_t users;    /* guarded by engine->lock */
     int64_t version; /* of the catalog when it was made */
     int64_t transform;
-    struct sosie_whitening *whitening; /* NULL: none */
-    struct sosie_row_shape shape;
+    bool own_aspects;                  /* the model's; else shape and colour */
+    struct sosie_whitening *whitening; /* of shape; NULL: none */
+    struct sosie_aspect aspects[SOSIE_MAX_ASPECTS];
+    struct sosie_row_shape
+        shape; /* how many aspects there are, and their dims */
     struct sosie_store *store;
     struct sosie_arena arena; /* owns the names */
     struct sosie_class_names classes;
@@ -64,18 +68,17 @@ void sosie_embedder_destroy(struct sosie_embedder *embedder);
 /* Bytes of a photo that is fitted to the network's input. */
 size_t sosie_fitted_size(const struct sosie_model_info *info);
 
-/* Decodes a photo: its pixels, fitted to the network's input, and its
- * colours. */
+/* Decodes a photo: its pixels, fitted to the network's input, and its colours
+ * (SOSIE_COLOUR_DIM; NULL: they are not wanted). */
 SOSIE_MUST_CHECK enum sosie_status
 sosie_photo_decode(const struct sosie_model_info *info, const void *bytes,
                    size_t size, const struct sosie_crop *crop, uint8_t *rgb,
-                   float colours[SOSIE_COLOUR_DIM], struct sosie_error *err);
+                   float *colours, struct sosie_error *err);
 
-/* Whitens and quantises features and colours into a packed row. `features` may
- * be changed. */
-void sosie_embedding_pack(const struct sosie_whitening *whitening,
-                          float *features, size_t dim, const float *colours,
-                          int8_t *packed);
+/* Quantises the aspects into a packed row. `features` may be changed; `colours`
+ * are not looked at where the aspects are the model's own. */
+void sosie_embedding_pack(const struct sosie_view *view, float *features,
+                          const float *colours, int8_t *packed);
 
 /* A decoded photo on its way through the network. */
 struct sosie_waiting {

@@ -1,7 +1,8 @@
 /* indexing.c: sources -> catalog.
  *
- *   1. When the catalog has no whitening yet and there are photos enough, a
- *      random sample of them is embedded and the whitening is fitted.
+ *   1. When the catalog has no whitening yet, the model no aspects of its own,
+ *      and there are photos enough, a random sample of them is embedded and the
+ *      whitening is fitted.
  *   2. The items of each source, in order: what is known by id and content hash
  *      stays, the rest is embedded and written, some hundred in a transaction.
  *   3. Photos that were embedded with another whitening are embedded anew.
@@ -29,7 +30,7 @@ struct indexing {
     double progress_ms; /* when it was last told */
     bool stopped;       /* the caller has had enough */
     struct sosie_samples samples;
-    struct sosie_view *view; /* whitening and shape of this run */
+    struct sosie_view *view; /* aspects of this run */
     struct sosie_line *line;
     size_t n_written; /* items in the open transaction */
     double begun_ms;  /* when it was begun; only if n_written */
@@ -82,8 +83,8 @@ static enum sosie_status make_line(struct indexing *run, bool packing,
 {
     struct sosie_line_options options = {
         .engine = run->engine,
-        .whitening = run->view->whitening,
-        .packed_size = packing ? sosie_row_packed_size(&run->view->shape) : 0,
+        .view = run->view,
+        .packing = packing,
         .samples = packing && run->samples.n ? &run->samples : NULL};
     return sosie_line_create(&options, &run->line, err);
 }
@@ -321,7 +322,8 @@ static enum sosie_status prepare_whitening(struct indexing *run,
     size_t dim = sosie_model_info(run->engine->model)->dim;
     enum sosie_status st =
         sosie_catalog_counts(run->engine->catalog, &counts, err);
-    if (st || run->view->whitening || dim <= SOSIE_WHITEN_DIM ||
+    if (st || run->view->own_aspects || run->view->whitening ||
+        dim <= SOSIE_WHITEN_DIM ||
         counts.n_photos + run->progress.n_photos < SOSIE_WHITEN_MIN_PHOTOS)
         return st;
     st = fit_whitening(run, err);

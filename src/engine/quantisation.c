@@ -227,7 +227,6 @@ static enum sosie_status decode(struct photo *photo, uint8_t *rgb,
                                 struct sosie_error *err)
 {
     const struct sosie_model_info *info = sosie_model_info(photo->task->before);
-    float colours[SOSIE_COLOUR_DIM];
     unsigned char *bytes;
     size_t size;
     int fd;
@@ -241,7 +240,7 @@ static enum sosie_status decode(struct photo *photo, uint8_t *rgb,
     close(fd);
     if (st)
         return st;
-    st = sosie_photo_decode(info, bytes, size, NULL, rgb, colours, err);
+    st = sosie_photo_decode(info, bytes, size, NULL, rgb, NULL, err);
     free(bytes);
     return st;
 }
@@ -266,6 +265,7 @@ static void embed_job(void *argument, size_t worker)
 {
     struct photo *photo = argument;
     const struct worker *own = &photo->task->workers[worker];
+    const struct sosie_model_info *info = sosie_model_info(photo->task->before);
     const uint8_t *rgb = own->rgb;
     photo->status = decode(photo, own->rgb, &photo->error);
     if (!photo->status)
@@ -274,6 +274,10 @@ static void embed_job(void *argument, size_t worker)
     if (!photo->status)
         photo->status = sosie_model_forward(own->after, &rgb, 1, photo->after,
                                             NULL, &photo->error);
+    if (!photo->status) {
+        sosie_aspects_weigh(info, photo->before, 1);
+        sosie_aspects_weigh(info, photo->after, 1);
+    }
 }
 
 /* Gives n photos to the workers; bad ones are told of, and those that are good
@@ -339,6 +343,7 @@ static void trial_release(struct trial *trial)
     *trial = (struct trial){0};
 }
 
+/* Embeddings whose cosine is what a search would score. */
 static enum sosie_status embed(const struct sosie_model *model,
                                const uint8_t *const *rgb, size_t n,
                                float *embeddings, struct sosie_error *err)
@@ -351,6 +356,8 @@ static enum sosie_status embed(const struct sosie_model *model,
     for (size_t i = 0; i < n && !st; i++)
         st = sosie_model_forward(run, rgb + i, 1, embeddings + i * dim, NULL,
                                  err);
+    if (!st)
+        sosie_aspects_weigh(sosie_model_info(model), embeddings, n);
     sosie_model_run_destroy(run);
     return st;
 }

@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,31 +23,26 @@ static const double VOTE_SHARPNESS = 16;
 /* Classes are added, best first, until they hold this much probability. */
 static const double SURE = 0.8;
 
-/* Chosen on the validation photos of a fashion catalog; README has the figures.
- */
-static const double DEFAULT_WEIGHTS[SOSIE_N_ASPECTS] = {1, 0.55};
-
 struct sosie_query sosie_query_defaults(void)
 {
-    struct sosie_query query = {.limit = SOSIE_LIMIT_DEFAULT};
-    memcpy(query.weights, DEFAULT_WEIGHTS, sizeof(query.weights));
-    return query;
+    return (struct sosie_query){.limit = SOSIE_LIMIT_DEFAULT};
 }
 
 /* ---- checks -------------------------------------------------------------- */
 
-static enum sosie_status check_weights(const double *weights,
+static enum sosie_status check_weights(const struct sosie_weights *weights,
                                        struct sosie_error *err)
 {
     double sum = 0;
-    for (size_t j = 0; j < SOSIE_N_ASPECTS; j++) {
-        if (!(weights[j] >= 0 && weights[j] <= 1e6))
+    for (size_t i = 0; i < weights->n; i++) {
+        const struct sosie_weight *item = &weights->items[i];
+        if (!(item->weight >= 0 && item->weight <= 1e6))
             return sosie_fail(err, SOSIE_BAD_INPUT,
                               "weight of %s is %g, expected 0 to 1000000",
-                              sosie_aspect_name(j), weights[j]);
-        sum += weights[j];
+                              item->aspect, item->weight);
+        sum += item->weight;
     }
-    if (sum <= 0)
+    if (weights->n && sum <= 0)
         return sosie_fail(err, SOSIE_BAD_INPUT,
                           "all weights are 0, expected one above 0");
     return SOSIE_OK;
@@ -63,46 +59,58 @@ static enum sosie_status check_query(const struct sosie_query *query,
         return sosie_fail(err, SOSIE_BAD_INPUT,
                           "a search needs a photo or an item's id%s",
                           query->photo ? ", not both" : "");
-    return check_weights(query->weights, err);
+    return check_weights(&query->weights, err);
 }
 
-static bool aspect_of(const char *name, size_t length, size_t *aspect)
+enum sosie_status sosie_weights_set(struct sosie_weights *weights,
+                                    const char *aspect, double weight,
+                                    struct sosie_error *err)
 {
-    for (*aspect = 0; *aspect < SOSIE_N_ASPECTS; ++*aspect) {
-        const char *known = sosie_aspect_name(*aspect);
-        if (strlen(known) == length && !memcmp(known, name, length))
-            return true;
-    }
-    return false;
+    struct sosie_weight *item = weights->items;
+    while (item < weights->items + weights->n && strcmp(item->aspect, aspect))
+        item++;
+    if (!*aspect || strlen(aspect) > SOSIE_ASPECT_NAME_MAX)
+        return sosie_fail(err, SOSIE_BAD_INPUT, "no aspect is called \"%.64s\"",
+                          aspect);
+    if (item == weights->items + SOSIE_MAX_ASPECTS)
+        return sosie_fail(err, SOSIE_BAD_INPUT, "more than %d weights",
+                          SOSIE_MAX_ASPECTS);
+    weights->n += item == weights->items + weights->n;
+    snprintf(item->aspect, sizeof(item->aspect), "%s", aspect);
+    item->weight = weight;
+    return SOSIE_OK;
 }
 
 enum sosie_status sosie_weights_parse(const char *text,
-                                      double weights[SOSIE_N_ASPECTS],
+                                      struct sosie_weights *weights,
                                       struct sosie_error *err)
 {
-    double parsed[SOSIE_N_ASPECTS] = {0};
+    struct sosie_weights parsed = {0};
     const char *at = text;
     enum sosie_status st;
-    for (;;) {
-        size_t length = strcspn(at, "=,"), aspect;
-        char *end;
-        if (at[length] != '=' || !aspect_of(at, length, &aspect))
+    do {
+        size_t length = strcspn(at, "=,");
+        char name[SOSIE_ASPECT_NAME_MAX + 1], *end;
+        double weight;
+        if (at[length] != '=' || !length || length >= sizeof(name))
             return sosie_fail(err, SOSIE_BAD_INPUT,
                               "weights are \"%.100s\", expected "
-                              "shape=NUMBER,colour=NUMBER",
+                              "NAME=NUMBER,... such as shape=1,colour=0.5",
                               text);
-        parsed[aspect] = strtod(at + length + 1, &end);
+        snprintf(name, sizeof(name), "%.*s", (int)length, at);
+        weight = strtod(at + length + 1, &end);
         if (end == at + length + 1 || (*end && *end != ','))
             return sosie_fail(err, SOSIE_BAD_INPUT,
                               "weight of %s is \"%.100s\", expected a number",
-                              sosie_aspect_name(aspect), at + length + 1);
-        if (!*end)
-            break;
+                              name, at + length + 1);
+        st = sosie_weights_set(&parsed, name, weight, err);
+        if (st)
+            return st;
         at = end + 1;
-    }
-    st = check_weights(parsed, err);
+    } while (at[-1]);
+    st = check_weights(&parsed, err);
     if (!st)
-        memcpy(weights, parsed, sizeof(parsed));
+        *weights = parsed;
     return st;
 }
 
@@ -115,7 +123,7 @@ struct search {
     struct sosie_arena *arena; /* of the result */
     struct sosie_result result;
     int8_t *codes; /* laid out like a row, aligned; from aligned_alloc */
-    float scales[SOSIE_ASPECTS_MAX];
+    float scales[SOSIE_MAX_ASPECTS], weights[SOSIE_MAX_ASPECTS];
     double *class_scores;      /* by class id */
     struct sosie_bits allowed; /* classes; words NULL: all */
 };
@@ -123,6 +131,75 @@ struct search {
 static enum sosie_status no_memory(struct sosie_error *err)
 {
     return sosie_fail(err, SOSIE_NO_MEMORY, "search");
+}
+
+/* ---- aspects ------------------------------------------------------------- */
+
+static size_t find_aspect(const struct sosie_view *view, const char *name)
+{
+    size_t j = 0;
+    while (j < view->shape.n_aspects && strcmp(view->aspects[j].name, name))
+        j++;
+    return j;
+}
+
+static enum sosie_status unknown_aspect(const struct sosie_view *view,
+                                        const char *name,
+                                        struct sosie_error *err)
+{
+    char known[SOSIE_MAX_ASPECTS * (SOSIE_ASPECT_NAME_MAX + 5)] = "";
+    size_t n = view->shape.n_aspects;
+    for (size_t j = 0; j < n; j++) {
+        size_t length = strlen(known);
+        snprintf(known + length, sizeof(known) - length, "%s%s",
+                 !j           ? ""
+                 : j + 1 == n ? " and "
+                              : ", ",
+                 view->aspects[j].name);
+    }
+    return sosie_fail(err, SOSIE_BAD_INPUT,
+                      "weights name \"%s\"; the catalog's aspects are %s", name,
+                      known);
+}
+
+/* The weights of the query, or of the catalog, by aspect and in parts of 1: as
+ * floats, tiny ones would be 0. */
+static enum sosie_status find_weights(struct search *search,
+                                      struct sosie_error *err)
+{
+    const struct sosie_view *view = search->view;
+    const struct sosie_weights *asked = &search->query->weights;
+    double weights[SOSIE_MAX_ASPECTS] = {0}, sum = 0;
+    for (size_t i = 0; i < asked->n; i++) {
+        size_t j = find_aspect(view, asked->items[i].aspect);
+        if (j == view->shape.n_aspects)
+            return unknown_aspect(view, asked->items[i].aspect, err);
+        weights[j] = asked->items[i].weight;
+    }
+    for (size_t j = 0; j < view->shape.n_aspects; j++) {
+        if (!asked->n)
+            weights[j] = view->aspects[j].weight;
+        sum += weights[j];
+    }
+    for (size_t j = 0; j < view->shape.n_aspects; j++)
+        search->weights[j] = (float)(weights[j] / sum);
+    return SOSIE_OK;
+}
+
+/* The result outlives the engine. */
+static enum sosie_status name_aspects(struct search *search,
+                                      struct sosie_error *err)
+{
+    struct sosie_result *result = &search->result;
+    for (; result->n_aspects < search->view->shape.n_aspects;
+         result->n_aspects++) {
+        const char *name = sosie_arena_strdup(
+            search->arena, search->view->aspects[result->n_aspects].name);
+        if (!name)
+            return no_memory(err);
+        result->aspects[result->n_aspects] = name;
+    }
+    return SOSIE_OK;
 }
 
 /* ---- embedding ----------------------------------------------------------- */
@@ -141,18 +218,19 @@ static void unpack(struct search *search, const int8_t *packed)
     }
 }
 
-/* The labels' probabilities (softmax of the logits) by class id. */
-static void predict_by_model(struct search *search, const float *logits,
-                             size_t n)
+/* The labels' probabilities, softmax(logits / temperature), by class id. */
+static void predict_by_model(struct search *search, const float *logits)
 {
+    const struct sosie_model_info *info =
+        sosie_model_info(search->engine->model);
     double largest = -INFINITY, sum = 0;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < info->n_logits; i++)
         largest = fmax(largest, (double)logits[i]);
-    for (size_t i = 0; i < n; i++)
-        sum += exp((double)logits[i] - largest);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < info->n_logits; i++)
+        sum += exp(((double)logits[i] - largest) / info->temperature);
+    for (size_t i = 0; i < info->n_logits; i++)
         search->class_scores[search->view->label_classes[i]] +=
-            exp((double)logits[i] - largest) / sum;
+            exp(((double)logits[i] - largest) / info->temperature) / sum;
     search->class_scores[0] = 0; /* labels that the catalog does not have */
 }
 
@@ -177,10 +255,9 @@ static enum sosie_status embed_pixels(struct search *search, const uint8_t *rgb,
             *err = photo.error;
         return photo.status;
     }
-    sosie_embedding_pack(search->view->whitening, photo.features, info->dim,
-                         colours, packed);
+    sosie_embedding_pack(search->view, photo.features, colours, packed);
     if (with_logits)
-        predict_by_model(search, photo.logits, info->n_logits);
+        predict_by_model(search, photo.logits);
     return SOSIE_OK;
 }
 
@@ -197,7 +274,8 @@ static enum sosie_status embed_photo(struct search *search, int8_t *packed,
     uint8_t *rgb = malloc(sosie_fitted_size(info));
     enum sosie_status st =
         rgb ? sosie_photo_decode(info, query->photo, query->photo_size,
-                                 query->has_crop ? &crop : NULL, rgb, colours,
+                                 query->has_crop ? &crop : NULL, rgb,
+                                 search->view->own_aspects ? NULL : colours,
                                  err)
             : no_memory(err);
     search->result.decode_ms = sosie_clock_ms() - start;
@@ -251,18 +329,13 @@ static enum sosie_status scan(struct search *search, size_t k,
     struct sosie_scan_query query = {
         .codes = search->codes,
         .classes = search->allowed.words ? &search->allowed : NULL};
-    double sum = 0; /* weights that are tiny as doubles would be 0 as floats */
     *top = (struct sosie_top){
         .heap = sosie_arena_alloc(search->arena, k, sizeof(*top->heap)),
         .k = k};
     if (!top->heap)
         return no_memory(err);
-    for (size_t j = 0; j < search->view->shape.n_aspects; j++)
-        sum += search->query->weights[j];
-    for (size_t j = 0; j < search->view->shape.n_aspects; j++) {
-        query.scales[j] = search->scales[j];
-        query.weights[j] = (float)(search->query->weights[j] / sum);
-    }
+    memcpy(query.scales, search->scales, sizeof(query.scales));
+    memcpy(query.weights, search->weights, sizeof(query.weights));
     sosie_store_search(search->view->store, &query, top);
     return SOSIE_OK;
 }
@@ -393,7 +466,7 @@ static enum sosie_status collect(struct search *search,
                                   .class_name = info.class_name,
                                   .fields = info.fields,
                                   .score = cosine(row->score)};
-        for (size_t j = 0; j < SOSIE_N_ASPECTS; j++)
+        for (size_t j = 0; j < result->n_aspects; j++)
             hit->aspects[j] = cosine(row->aspects[j]);
         result->n_hits++;
     }
@@ -451,8 +524,8 @@ static enum sosie_status run(struct search *search, struct sosie_error *err)
         search->arena, search->view->classes.n, sizeof(*search->class_scores));
     if (!search->class_scores)
         return no_memory(err);
-    st = embed(search, err);
-    if (st)
+    if ((st = name_aspects(search, err)) || (st = find_weights(search, err)) ||
+        (st = embed(search, err)))
         return st;
     start = sosie_clock_ms();
     st = find(search, err);

@@ -1,4 +1,4 @@
-/* view.c: the catalog at one moment: whitening, vectors, class names. */
+/* view.c: the catalog at one moment: aspects, vectors, class names. */
 #include "engine/engine_private.h"
 
 #include <stdlib.h>
@@ -26,6 +26,27 @@ static enum sosie_status load_whitening(struct sosie_view *view,
                           "%zu, its model gives %zu",
                           sosie_whitening_in(view->whitening),
                           sosie_whitening_out(view->whitening), info->dim);
+    return SOSIE_OK;
+}
+
+/* A catalog that was made before models had aspects keeps to its own. */
+static enum sosie_status find_aspects(struct sosie_view *view,
+                                      struct sosie_catalog *catalog,
+                                      const struct sosie_model_info *info,
+                                      struct sosie_error *err)
+{
+    const char *value = NULL;
+    enum sosie_status st =
+        sosie_catalog_get(catalog, "aspects", &view->arena, &value, err);
+    view->own_aspects = value && info->n_aspects;
+    if (!st && !view->own_aspects)
+        st = load_whitening(view, catalog, info, err);
+    if (st)
+        return st;
+    view->shape.n_aspects = sosie_aspects_list(info, view->own_aspects,
+                                               view->whitening, view->aspects);
+    for (size_t j = 0; j < view->shape.n_aspects; j++)
+        view->shape.dims[j] = view->aspects[j].dim;
     return SOSIE_OK;
 }
 
@@ -76,11 +97,7 @@ enum sosie_status sosie_view_open(const char *folder,
         free(view);
         return st;
     }
-    st = load_whitening(view, catalog, info, err);
-    view->shape.n_aspects = SOSIE_N_ASPECTS;
-    view->shape.dims[SOSIE_ASPECT_SHAPE] =
-        view->whitening ? sosie_whitening_out(view->whitening) : info->dim;
-    view->shape.dims[SOSIE_ASPECT_COLOUR] = SOSIE_COLOUR_DIM;
+    st = find_aspects(view, catalog, info, err);
     if (!st)
         st = sosie_store_open(folder, catalog, &view->shape, &view->store, err);
     if (!st)

@@ -109,35 +109,22 @@ static enum sosie_status read_within_predicted(json_t *value,
     return SOSIE_OK;
 }
 
-/* The aspect of that name; SOSIE_N_ASPECTS if there is none. */
-static size_t aspect_find(const char *name)
-{
-    size_t aspect = 0;
-    while (aspect < SOSIE_N_ASPECTS &&
-           strcmp(sosie_aspect_name(aspect), name) != 0)
-        aspect++;
-    return aspect;
-}
-
 static enum sosie_status read_weight_members(json_t *object,
-                                             double weights[SOSIE_N_ASPECTS],
+                                             struct sosie_weights *weights,
                                              struct sosie_error *err)
 {
     const char *name;
     json_t *member;
     json_object_foreach(object, name, member)
     {
-        size_t aspect = aspect_find(name);
-        if (aspect == SOSIE_N_ASPECTS)
-            return sosie_fail(err, SOSIE_BAD_INPUT,
-                              "weights names \"%.64s\", expected %s or %s",
-                              name, sosie_aspect_name(SOSIE_ASPECT_SHAPE),
-                              sosie_aspect_name(SOSIE_ASPECT_COLOUR));
+        enum sosie_status st;
         if (!json_is_number(member))
             return sosie_fail(err, SOSIE_BAD_INPUT,
-                              "the weight of %s is %s, expected a number", name,
-                              excerpt_of(member).text);
-        weights[aspect] = json_number_value(member);
+                              "the weight of %.64s is %s, expected a number",
+                              name, excerpt_of(member).text);
+        st = sosie_weights_set(weights, name, json_number_value(member), err);
+        if (st)
+            return st;
     }
     return SOSIE_OK;
 }
@@ -145,16 +132,17 @@ static enum sosie_status read_weight_members(json_t *object,
 static enum sosie_status read_weights(json_t *value, struct sosie_query *query,
                                       struct sosie_error *err)
 {
-    double weights[SOSIE_N_ASPECTS] = {0}, sum = 0;
+    struct sosie_weights weights = {0};
+    double sum = 0;
     const char *text = json_string_value(value);
     json_t *parsed = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL)
                           : json_incref(value);
     enum sosie_status st;
 
     if (json_is_object(parsed))
-        st = read_weight_members(parsed, weights, err);
+        st = read_weight_members(parsed, &weights, err);
     else if (text)
-        st = sosie_weights_parse(text, weights, err);
+        st = sosie_weights_parse(text, &weights, err);
     else
         st = sosie_fail(err, SOSIE_BAD_INPUT,
                         "weights is %s, expected an object such as "
@@ -162,10 +150,10 @@ static enum sosie_status read_weights(json_t *value, struct sosie_query *query,
                         excerpt_of(value).text);
     if (st)
         goto out;
-    for (size_t i = 0; i < SOSIE_N_ASPECTS; i++) {
-        if (weights[i] < 0)
+    for (size_t i = 0; i < weights.n; i++) {
+        if (weights.items[i].weight < 0)
             sum = -INFINITY;
-        sum += weights[i];
+        sum += weights.items[i].weight;
     }
     if (!(sum > 0 && isfinite(sum))) {
         st = sosie_fail(err, SOSIE_REFUSED,
@@ -173,7 +161,7 @@ static enum sosie_status read_weights(json_t *value, struct sosie_query *query,
                         excerpt_of(value).text);
         goto out;
     }
-    memcpy(query->weights, weights, sizeof(weights));
+    query->weights = weights;
 out:
     json_decref(parsed);
     return st;

@@ -242,6 +242,7 @@ sosie_http_handler sosie_http_search;
 sosie_http_handler sosie_http_photo;  /* photo.c */
 sosie_http_handler sosie_http_health; /* site.c */
 sosie_http_handler sosie_http_ready;
+sosie_http_handler sosie_http_stats;
 sosie_http_handler sosie_http_page;
 
 /* ---- JSON ---------------------------------------------------------------- */

@@ -69,11 +69,12 @@ static json_t *classes_json(const struct sosie_result *result)
     return array;
 }
 
-static json_t *aspects_json(const struct sosie_hit *hit)
+static json_t *aspects_json(const struct sosie_result *result,
+                            const struct sosie_hit *hit)
 {
     json_t *object = json_object();
-    for (size_t i = 0; object && i < SOSIE_N_ASPECTS; i++)
-        if (json_object_set_new(object, sosie_aspect_name(i),
+    for (size_t i = 0; object && i < result->n_aspects; i++)
+        if (json_object_set_new(object, result->aspects[i],
                                 score(hit->aspects[i]))) {
             json_decref(object);
             return NULL;
@@ -98,7 +99,7 @@ static json_t *full_hits_json(const struct sosie_result *result)
                                         sosie_http_text(hit->path), "class",
                                         sosie_http_text(hit->class_name),
                                         "score", score(hit->score), "aspects",
-                                        aspects_json(hit), "fields",
+                                        aspects_json(result, hit), "fields",
                                         fields_json(hit)));
     }
     return array;

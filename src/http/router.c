@@ -12,6 +12,7 @@ enum { MULTIPART_ROOM = SOSIE_HTTP_MAX_PARTS * SOSIE_HTTP_TEXT_MAX_BYTES };
 static const struct sosie_http_route routes[] = {
     {"/process_image", true, true, "filepath", sosie_http_process_image},
     {"/v1/search", true, true, "image", sosie_http_search},
+    {"/v1/stats", false, false, NULL, sosie_http_stats},
     {"/static/img/", false, false, NULL, sosie_http_photo},
     {"/healthz", false, false, NULL, sosie_http_health},
     {"/readyz", false, false, NULL, sosie_http_ready},

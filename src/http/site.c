@@ -1,4 +1,5 @@
-/* site.c: the page, and what watches the server. */
+/* site.c: the page, what it is told of the catalog, and what watches the
+ * server. */
 #include "http/http.h"
 
 #include "http/page.h"
@@ -35,6 +36,34 @@ enum sosie_status sosie_http_ready(struct sosie_http_app *app,
                                      "photos", (json_int_t)stats.n_photos,
                                      "classes", (json_int_t)stats.n_classes),
                            err);
+}
+
+static json_t *stats_json(const struct sosie_engine_stats *stats)
+{
+    json_t *aspects = json_array();
+    for (size_t j = 0; j < stats->n_aspects; j++)
+        json_array_append_new(aspects,
+                              json_pack("{s:s, s:I, s:f}", "name",
+                                        stats->aspects[j].name, "dim",
+                                        (json_int_t)stats->aspects[j].dim,
+                                        "weight", stats->aspects[j].weight));
+    return json_pack(
+        "{s:I, s:I, s:I, s:s, s:o}", "items", (json_int_t)stats->n_items,
+        "photos", (json_int_t)stats->n_photos, "classes",
+        (json_int_t)stats->n_classes, "precision",
+        sosie_precision_name(stats->precision), "aspects", aspects);
+}
+
+/* What the catalog holds, and how its hits are scored. */
+enum sosie_status sosie_http_stats(struct sosie_http_app *app,
+                                   struct sosie_http_request *request,
+                                   struct sosie_http_response *response,
+                                   struct sosie_error *err)
+{
+    struct sosie_engine_stats stats;
+    enum sosie_status st = app->backend.stats(app->backend.engine, &stats, err);
+    (void)request;
+    return st ? st : sosie_http_json(response, stats_json(&stats), err);
 }
 
 enum sosie_status sosie_http_page(struct sosie_http_app *app,

@@ -11,6 +11,7 @@
 #include "model/summary.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,6 +130,27 @@ static enum sosie_status read_labels(struct sosie_model *model,
     return SOSIE_OK;
 }
 
+static enum sosie_status read_temperature(struct sosie_model *model,
+                                          const struct sosie_onnx *onnx,
+                                          struct sosie_error *err)
+{
+    const char *text = sosie_onnx_metadata(onnx, "logits.temperature");
+    char *end;
+    double number;
+    model->info.temperature = 1;
+    if (!text)
+        return SOSIE_OK;
+    number = strtod(text, &end);
+    if (end == text || *end || !(number > 0 && isfinite(number)))
+        return sosie_fail(
+            err, SOSIE_BAD_INPUT,
+            "metadata 'logits.temperature' is \"%.80s\"; expected "
+            "a number above 0",
+            text);
+    model->info.temperature = number;
+    return SOSIE_OK;
+}
+
 /* Makes a model of a file that was read. */
 static enum sosie_status build(struct sosie_network *network,
                                const struct sosie_model_options *options,
@@ -148,6 +170,7 @@ static enum sosie_status build(struct sosie_network *network,
     if ((st = sosie_input_read(onnx, &model->input, err)) ||
         (st = pick_outputs(onnx, &model->info, err)) ||
         (st = read_labels(model, onnx, err)) ||
+        (st = read_temperature(model, onnx, err)) ||
         (st = sosie_aspects_read(sosie_onnx_metadata(onnx, "embedding.aspects"),
                                  sosie_onnx_metadata(onnx, "embedding.weights"),
                                  &model->arena, &model->info, err)) ||

@@ -8,6 +8,8 @@
  *   input.color              RGB (default) or BGR
  *   input.fit                squash (default) or letterbox
  *   labels                   class names, one a line, in the order of `logits`
+ *   logits.temperature       a positive number T (default 1): probabilities are
+ *                            softmax(logits / T)
  *   embedding.aspects        "shape=256,colour=64": parts that the embedding is
  *                            made of, in this order, each to be made unit
  *                            length on its own; without it the embedding is
@@ -66,7 +68,8 @@ struct sosie_model_info {
     size_t n_logits; /* 0 if there is no such output */
     size_t n_labels; /* 0, or equal to n_logits */
     const char *const *labels;
-    size_t n_aspects; /* 0: none; else their dims add up to `dim` */
+    double temperature; /* of the logits; > 0 */
+    size_t n_aspects;   /* 0: none; else their dims add up to `dim` */
     struct sosie_model_aspect aspects[SOSIE_MODEL_MAX_ASPECTS];
     size_t n_parameters;
     enum sosie_precision precision; /* that it runs in; not AUTO */

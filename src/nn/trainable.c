@@ -93,62 +93,60 @@ static enum sosie_status fill_params(struct sosie_trainable *t,
 
 /* ---- values -------------------------------------------------------------- */
 
-/* Whether a node works photo by photo. They stand along the first dimension of
- * what is computed, which is 1 in the graph: nothing may be joined, reduced or
- * moved along it, and what is the same for all photos is no such value. */
-static bool keeps_photos(const struct sosie_graph *graph,
+/* Operands of a function of two numbers, or of a matrix product, that hold the
+ * batch: constants must leave dimension 0 to it. */
+static bool operands_mix(const struct sosie_trainable *t,
                          const struct sosie_node *node)
 {
-    const struct sosie_shape *out = &graph->values[node->output].shape;
-    size_t n_computed = 0, n_of_rank = 0;
-    int64_t first = -(int64_t)out->rank;
-    bool is_first_computed = false;
-    for (size_t k = 0; k < node->n_inputs; k++) {
-        const struct sosie_value *value = sosie_node_input(graph, node, k);
-        if (!value || value->data)
-            continue;
-        n_computed++;
-        n_of_rank += value->shape.rank == out->rank;
-        is_first_computed |= k == 0;
+    size_t rank = t->graph.values[node->output].shape.rank, n_computed = 0;
+    for (size_t k = 0; k < 2; k++) {
+        const struct sosie_value *value = &t->graph.values[node->inputs[k]];
+        if (!value->data && value->shape.rank != rank)
+            return true;
+        n_computed += !value->data;
     }
+    return node->op == SOSIE_OP_MATMUL && rank == 2 &&
+           (n_computed != 1 || t->graph.values[node->inputs[0]].data);
+}
+
+/* Whether a photo's result would depend on the other photos of its shard, or
+ * not come out in its place: dimension 0 is the batch. */
+static bool mixes_photos(const struct sosie_trainable *t,
+                         const struct sosie_node *node)
+{
+    if (sosie_op_is_binary(node->op) || node->op == SOSIE_OP_MATMUL)
+        return operands_mix(t, node);
+    for (size_t k = 0; k < node->n_inputs; k++)
+        if ((k == 0 || node->op == SOSIE_OP_CONCAT) &&
+            t->graph.values[node->inputs[k]].data)
+            return true; /* one for all photos */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wswitch-enum"
     switch (node->op) {
-    case SOSIE_OP_ADD:
-    case SOSIE_OP_SUB:
-    case SOSIE_OP_MUL:
-    case SOSIE_OP_DIV:
-        return n_computed && n_of_rank == n_computed;
-    case SOSIE_OP_MATMUL: /* by a constant, or matrices of each photo */
-        return n_computed && n_of_rank == n_computed &&
-               (out->rank > 2 || (n_computed == 1 && is_first_computed));
     case SOSIE_OP_CONCAT:
-        return n_computed == node->n_inputs && node->axis &&
-               node->axis != first;
-    default:
-        break;
-    }
-    if (n_computed != 1 || !is_first_computed)
-        return false;
-    switch (node->op) {
-    case SOSIE_OP_GEMM:
-        return !node->gemm.trans_a;
-    case SOSIE_OP_LAYER_NORM:
-        return node->layer_norm.axis && node->layer_norm.axis != first;
-    case SOSIE_OP_LP_NORM:
-        return node->lp_norm.axis && node->lp_norm.axis != first;
+    case SOSIE_OP_FLATTEN:
+        return node->axis == 0;
     case SOSIE_OP_SOFTMAX:
-        return node->softmax.axis && node->softmax.axis != first;
-    case SOSIE_OP_PAD:
-        return !node->pad.begin[0] && !node->pad.end[0];
-    case SOSIE_OP_REDUCE_L2:
+        return node->softmax.axis == 0;
+    case SOSIE_OP_LAYER_NORM:
+        return node->layer_norm.axis == 0;
+    case SOSIE_OP_LP_NORM:
+        return node->lp_norm.axis == 0;
     case SOSIE_OP_REDUCE_MEAN:
     case SOSIE_OP_REDUCE_SUM:
-        return !node->reduce.axes[0];
+    case SOSIE_OP_REDUCE_L2:
+        return node->reduce.axes[0];
     case SOSIE_OP_TRANSPOSE:
-        return !node->permutation[0];
+        return node->permutation[0] != 0;
+    case SOSIE_OP_CONV:
+        return !t->graph.values[node->inputs[SOSIE_CONV_W]].data;
+    case SOSIE_OP_GEMM:
+        return node->gemm.trans_a ||
+               !t->graph.values[node->inputs[SOSIE_GEMM_B]].data;
+    case SOSIE_OP_PAD:
+        return node->pad.begin[0] || node->pad.end[0];
     default:
-        return true;
+        return false;
     }
 #pragma GCC diagnostic pop
 }
@@ -173,10 +171,10 @@ static enum sosie_status find_values(struct sosie_trainable *t,
                               "gradient for it",
                               node->name, sosie_op_name(node->op));
         if (!out->shape.rank || out->shape.dims[0] != 1 ||
-            !keeps_photos(graph, node))
+            mixes_photos(t, node))
             return sosie_fail(err, SOSIE_REFUSED,
-                              "node '%.80s' (%s) can't be trained: it mixes "
-                              "the photos of a batch",
+                              "node '%.80s' (%s) can't be trained: it works "
+                              "along the batch",
                               node->name, sosie_op_name(node->op));
         out->shape.dims[0] = t->options.n;
         if (sosie_shape_check(&out->shape, err))

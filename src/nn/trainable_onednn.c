@@ -56,6 +56,11 @@ static size_t number(const struct sosie_trainable_walk *walk)
     return (size_t)(walk->node - walk->t->graph.nodes);
 }
 
+static bool is_reference(const_dnnl_primitive_desc_t pd)
+{
+    return !strncmp(sosie_pd_implementation(pd), "ref", 3);
+}
+
 /* Notes what goes forward or backward how. */
 static void note(struct sosie_trainable_walk *walk,
                  const_dnnl_primitive_desc_t pd, bool backward)
@@ -163,6 +168,36 @@ static enum sosie_status packed(struct sosie_trainable_walk *walk,
     st = emit(walk, pd, &args, err);
     walk->actions = actions;
     return st;
+}
+
+/* Runs `pd`, which makes the gradient of parameter k in layout `md`, with these
+ * arguments and that, and brings it to where it belongs. */
+static enum sosie_status emit_param_grad(struct sosie_trainable_walk *walk,
+                                         dnnl_primitive_desc_t pd,
+                                         struct args *args,
+                                         struct sosie_spot grad, sosie_md md,
+                                         struct sosie_error *err)
+{
+    struct sosie_trainable *t = walk->t;
+    bool is_there = sosie_md_equal(grad.md, md);
+    struct sosie_spot made = is_there ? grad : sosie_training_temp(walk, md);
+    dnnl_primitive_desc_t reorder = NULL;
+    struct args copy = {.n = 0};
+    enum sosie_status st;
+    dnnl_status_t dnn;
+
+    put(args, DNNL_ARG_DIFF_WEIGHTS, made);
+    if (!t->names[number(walk)][1] || is_reference(pd))
+        note(walk, pd, true);
+    st = emit(walk, pd, args, err);
+    if (st || is_there)
+        return st;
+    dnn = sosie_reorder_pd(t->engine, md, grad.md, t->attr, &reorder);
+    if (dnn)
+        return fail(walk, dnn, err);
+    put(&copy, DNNL_ARG_FROM, made);
+    put(&copy, DNNL_ARG_TO, grad);
+    return emit(walk, reorder, &copy, err);
 }
 
 /* ---- functions of one number --------------------------------------------- */
@@ -395,11 +430,6 @@ static dnnl_status_t conv_pd(struct sosie_trainable_walk *walk, enum pass pass,
                                       &c->window, hint, c->attr, pd);
 }
 
-static bool is_reference(const_dnnl_primitive_desc_t pd)
-{
-    return !strncmp(sosie_pd_implementation(pd), "ref", 3);
-}
-
 /* For the layouts given or, where oneDNN has only its reference for them (odd
  * numbers of channels, small planes, dilation), dense, which is a product of
  * matrices at least and many times faster: *src and *dst are then dense. */
@@ -534,10 +564,10 @@ conv_weights_grad(struct sosie_trainable_walk *walk, struct sosie_spot from,
     struct sosie_trainable *t = walk->t;
     const struct sosie_node *node = walk->node;
     struct convolution c = {.window = *window, .attr = t->attr};
-    struct sosie_spot x = sosie_training_value(walk, node->inputs[0]), to, grad;
+    struct sosie_spot x = sosie_training_value(walk, node->inputs[0]);
     sosie_md src, dst = from.md;
-    dnnl_primitive_desc_t pd = NULL, reorder = NULL;
-    struct args args = {.n = 0}, copy = {.n = 0};
+    dnnl_primitive_desc_t pd = NULL;
+    struct args args = {.n = 0};
     enum sosie_status st;
     dnnl_status_t dnn;
 
@@ -559,25 +589,12 @@ conv_weights_grad(struct sosie_trainable_walk *walk, struct sosie_spot from,
         dnnl_primitive_desc_destroy(pd);
         return st;
     }
-    grad = to = param(walk, SOSIE_CONV_W, true, c.given);
-    if (!sosie_md_equal(c.given, c.any))
-        to = sosie_training_temp(walk, c.any);
     put(&args, DNNL_ARG_SRC, x);
     put(&args, DNNL_ARG_DIFF_DST, from);
-    put(&args, DNNL_ARG_DIFF_WEIGHTS, to);
     if (c.bias)
         put(&args, DNNL_ARG_DIFF_BIAS, param(walk, SOSIE_CONV_B, true, c.bias));
-    if (!t->names[number(walk)][1] || is_reference(pd))
-        note(walk, pd, true);
-    st = emit(walk, pd, &args, err);
-    if (st || to.place == SOSIE_AT_PARAM_GRAD)
-        return st;
-    dnn = sosie_reorder_pd(t->engine, to.md, grad.md, t->attr, &reorder);
-    if (dnn)
-        return fail(walk, dnn, err);
-    put(&copy, DNNL_ARG_FROM, to);
-    put(&copy, DNNL_ARG_TO, grad);
-    return emit(walk, reorder, &copy, err);
+    return emit_param_grad(
+        walk, pd, &args, param(walk, SOSIE_CONV_W, true, c.given), c.any, err);
 }
 
 static enum sosie_status conv_backward(struct sosie_trainable_walk *walk,
@@ -990,12 +1007,11 @@ static enum sosie_status product_weights_grad(struct sosie_trainable_walk *walk,
 {
     struct sosie_trainable *t = walk->t;
     const struct sosie_node *node = walk->node;
-    struct sosie_spot x = sosie_training_value(walk, node->inputs[0]), to;
+    struct sosie_spot x = sosie_training_value(walk, node->inputs[0]);
     struct sosie_spot from = sosie_training_grad(walk, node->output);
-    struct sosie_spot grad = param(walk, 1, true, product->given);
     sosie_md src, any;
-    dnnl_primitive_desc_t pd = NULL, reorder = NULL;
-    struct args args = {.n = 0}, copy = {.n = 0};
+    dnnl_primitive_desc_t pd = NULL;
+    struct args args = {.n = 0};
     enum sosie_status st;
     dnnl_status_t dnn;
 
@@ -1013,23 +1029,12 @@ static enum sosie_status product_weights_grad(struct sosie_trainable_walk *walk,
         dnnl_primitive_desc_destroy(pd);
         return st;
     }
-    to = sosie_md_equal(any, grad.md) ? grad : sosie_training_temp(walk, any);
     put(&args, DNNL_ARG_SRC, x);
     put(&args, DNNL_ARG_DIFF_DST, from);
-    put(&args, DNNL_ARG_DIFF_WEIGHTS, to);
     if (product->has_bias)
         put(&args, DNNL_ARG_DIFF_BIAS, param(walk, 2, true, product->bias));
-    if (!t->names[number(walk)][1])
-        note(walk, pd, true);
-    st = emit(walk, pd, &args, err);
-    if (st || to.place == SOSIE_AT_PARAM_GRAD)
-        return st;
-    dnn = sosie_reorder_pd(t->engine, to.md, grad.md, t->attr, &reorder);
-    if (dnn)
-        return fail(walk, dnn, err);
-    put(&copy, DNNL_ARG_FROM, to);
-    put(&copy, DNNL_ARG_TO, grad);
-    return emit(walk, reorder, &copy, err);
+    return emit_param_grad(walk, pd, &args,
+                           param(walk, 1, true, product->given), any, err);
 }
 
 /* ---- by op --------------------------------------------------------------- */

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/random.h"
+#include "engine/aspects.h"
 #include "image/colour.h"
 
 #include <stdio.h>
@@ -20,8 +21,7 @@
 
 enum { BATCH = 4, SAMPLE_SEED = 1 };
 
-static const char SHAPE[] = "shape", COLOUR[] = "colour",
-                  FEATURES[] = "features";
+static const char FEATURES[] = "features";
 
 /* What one worker needs. */
 struct worker {
@@ -291,7 +291,7 @@ static void add_aspect(struct sosie_embeddings *embeddings,
                        size_t dim, double weight)
 {
     embeddings->names[shape->n_aspects] = name;
-    embeddings->weights[shape->n_aspects] = (float)weight;
+    embeddings->weights[shape->n_aspects] = weight;
     shape->dims[shape->n_aspects++] = dim;
 }
 
@@ -300,22 +300,15 @@ static enum sosie_status choose_aspects(struct sosie_embeddings *embeddings,
                                         struct sosie_error *err)
 {
     const struct sosie_model_info *info = info_of(embeddings);
-    struct sosie_query usual = sosie_query_defaults();
+    struct sosie_aspect aspects[SOSIE_MAX_ASPECTS];
+    size_t n = sosie_aspects_list(info, info->n_aspects, embeddings->whitening,
+                                  aspects);
     *shape = (struct sosie_row_shape){0};
-    for (size_t j = 0; j < info->n_aspects; j++)
-        add_aspect(embeddings, shape, info->aspects[j].name,
-                   info->aspects[j].dim, info->aspects[j].weight);
-    if (!info->n_aspects) {
-        add_aspect(embeddings, shape, SHAPE,
-                   embeddings->whitening
-                       ? sosie_whitening_out(embeddings->whitening)
-                       : info->dim,
-                   usual.weights[SOSIE_ASPECT_SHAPE]);
-        add_aspect(embeddings, shape, COLOUR, SOSIE_COLOUR_DIM,
-                   usual.weights[SOSIE_ASPECT_COLOUR]);
-        if (embeddings->whitening)
-            add_aspect(embeddings, shape, FEATURES, info->dim, 0);
-    }
+    for (size_t j = 0; j < n; j++)
+        add_aspect(embeddings, shape, aspects[j].name, aspects[j].dim,
+                   aspects[j].weight);
+    if (embeddings->whitening)
+        add_aspect(embeddings, shape, FEATURES, info->dim, 0);
     for (size_t j = 0; j < shape->n_aspects; j++)
         if (shape->dims[j] > SOSIE_ASPECT_DIM_MAX)
             return sosie_fail(err, SOSIE_REFUSED,

@@ -85,7 +85,7 @@ struct sosie_evaluation {
     size_t n_aspects;
     const char *aspects[SOSIE_ASPECTS_MAX];
     size_t dims[SOSIE_ASPECTS_MAX];
-    float weights[SOSIE_ASPECTS_MAX];
+    double weights[SOSIE_ASPECTS_MAX];
     size_t n_ways;
     struct sosie_way_found ways[SOSIE_EVALUATE_MAX_WAYS]; /* default first */
     bool by_labels;      /* the model's labels give the classes, else votes */
@@ -144,5 +144,13 @@ SOSIE_MUST_CHECK enum sosie_status
 sosie_evaluations_report(const struct sosie_evaluations *found,
                          const struct sosie_judgement *judgement,
                          const char *path, struct sosie_error *err);
+
+/* The same as a part of another report. */
+struct sosie_report;
+SOSIE_MUST_CHECK enum sosie_status
+sosie_evaluations_report_into(const struct sosie_evaluations *found,
+                              const struct sosie_judgement *judgement,
+                              struct sosie_report *report,
+                              struct sosie_error *err);
 
 #endif

@@ -243,7 +243,8 @@ static enum sosie_status write_model(struct session *s, struct sosie_error *err)
     unsigned char *bytes = NULL;
     size_t size = 0;
     enum sosie_status st =
-        sosie_trainer_write(s->trainer, NULL, 0, &bytes, &size, err);
+        sosie_trainer_write(s->trainer, s->options->metadata,
+                            s->options->n_metadata, &bytes, &size, err);
     if (!st)
         st = sosie_file_write(s->options->out,
                               &(struct sosie_span){bytes, size}, 1, err);
@@ -265,6 +266,18 @@ static bool is_over(const struct session *s)
            sosie_trainer_n_steps(s->trainer);
 }
 
+/* On the way, what can't be written now may be written later. */
+static enum sosie_status forgive(struct session *s, enum sosie_status st,
+                                 const char *path,
+                                 const struct sosie_error *err)
+{
+    if (st != SOSIE_IO || is_over(s))
+        return st;
+    if (s->options->bad)
+        s->options->bad(s->options->context, path, err->text);
+    return SOSIE_OK;
+}
+
 /* The model so far is written, then judged; at the end, reported. */
 static enum sosie_status end_epoch(struct session *s, struct sosie_error *err)
 {
@@ -281,10 +294,11 @@ static enum sosie_status end_epoch(struct session *s, struct sosie_error *err)
     enum sosie_status st = write_model(s, err);
     if (!st)
         st = judge(s, &epoch, &found, err);
+    st = forgive(s, st, o->out, err);
     if (!st)
         st = keep_epoch(s, &epoch, err);
     if (!st)
-        st = save(s, err);
+        st = forgive(s, save(s, err), s->checkpoint, err);
     if (!st && o->epoch)
         o->epoch(o->context, &epoch);
     if (!st && is_over(s) && o->report)
@@ -335,7 +349,7 @@ static enum sosie_status train(struct session *s, struct sosie_error *err)
             st = end_epoch(s, err);
         } else if (sosie_clock_ms() - s->saved_ms >
                    s->options->save_every_s * 1e3) {
-            st = save(s, err);
+            st = forgive(s, save(s, err), s->checkpoint, err);
         }
         if (!st && sosie_clock_ms() - told > 200) {
             told = sosie_clock_ms();

@@ -153,15 +153,13 @@ static enum sosie_status add_file(const struct sosie_student_options *options,
                                   struct aspects *aspects,
                                   struct sosie_error *err)
 {
-    unsigned char *bytes = NULL;
     sosie_value_id *map = NULL;
     const char *color;
     size_t size;
-    enum sosie_status st =
-        sosie_file_read(options->init, MAX_FILE_BYTES, &bytes, &size, err);
+    enum sosie_status st = sosie_file_read(options->init, MAX_FILE_BYTES,
+                                           &student->bytes, &size, err);
     if (!st)
-        st = sosie_onnx_read(bytes, size, NULL, &student->onnx, err);
-    free(bytes);
+        st = sosie_onnx_read(student->bytes, size, NULL, &student->onnx, err);
     if (!st)
         st = sosie_input_read(&student->onnx, &student->input, err);
     if (!st && sosie_graph_is_quantized(&student->onnx.graph))
@@ -340,6 +338,7 @@ void sosie_student_release(struct sosie_student *student)
 {
     sosie_graph_release(&student->graph);
     sosie_onnx_release(&student->onnx);
+    free(student->bytes);
     *student = (struct sosie_student){.features = SOSIE_NO_VALUE};
 }
 

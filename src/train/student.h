@@ -64,7 +64,8 @@ struct sosie_student {
     sosie_value_id features;
     char scale[128], bias[128]; /* of the input, as in metadata */
     bool bgr;
-    struct sosie_onnx onnx; /* lends the graph its constants */
+    struct sosie_onnx onnx; /* lends the graph its constants, out of */
+    unsigned char *bytes;   /* the file's */
 };
 
 /* The output that an aspect is; that of SHAPE for one that is not there. */

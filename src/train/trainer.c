@@ -42,12 +42,6 @@ struct sosie_trainer_options sosie_trainer_options_defaults(void)
 
 /* ---- heads --------------------------------------------------------------- */
 
-static bool is_colour(const char *name)
-{
-    return !strcmp(name, "color") || !strcmp(name, "colour") ||
-           !strcmp(name, "baseColour") || !strcmp(name, "baseColor");
-}
-
 /* One for each of the data set's labels. */
 static enum sosie_status make_heads(struct sosie_trainer *t,
                                     struct sosie_error *err)
@@ -65,8 +59,8 @@ static enum sosie_status make_heads(struct sosie_trainer *t,
         t->columns[student->n_heads] = c;
         student->heads[student->n_heads++] = (struct sosie_student_head){
             column->name, column->n_values, column->values,
-            is_colour(column->name) ? SOSIE_STUDENT_COLOUR
-                                    : SOSIE_STUDENT_KIND};
+            sosie_label_is_colour(column->name) ? SOSIE_STUDENT_COLOUR
+                                                : SOSIE_STUDENT_KIND};
     }
     return SOSIE_OK;
 }
@@ -117,19 +111,14 @@ static enum sosie_status make_trainable(struct sosie_trainer *t, bool bf16,
 {
     const struct sosie_trainable_options options = {
         .n = t->options.shard, .plain = t->options.plain, .bf16 = bf16};
-    struct sosie_student student;
+    struct sosie_student *student = &t->students[t->n_students];
     enum sosie_status st =
-        sosie_student_init(&t->options.student, &student, err);
+        sosie_student_init(&t->options.student, student, err);
     if (st)
         return st;
-    t->input = student.input;
-    st = sosie_trainable_create(&student.graph, &options, out, err);
-    /* the parameters were copied; other constants are borrowed from the file */
-    if (t->onnx_used < 2)
-        t->onnx[t->onnx_used++] = student.onnx;
-    else
-        sosie_onnx_release(&student.onnx);
-    return st;
+    t->n_students++;
+    t->input = student->input;
+    return sosie_trainable_create(&student->graph, &options, out, err);
 }
 
 /* In the precision wanted, or the one that a few passes are faster in. */
@@ -273,8 +262,8 @@ void sosie_trainer_destroy(struct sosie_trainer *t)
     trainer_batch_release(t);
     sosie_optimiser_release(&t->optimiser);
     sosie_trainable_destroy(t->trainable);
-    for (size_t i = 0; i < t->onnx_used; i++)
-        sosie_onnx_release(&t->onnx[i]);
+    for (size_t i = 0; i < t->n_students; i++)
+        sosie_student_release(&t->students[i]);
     sosie_arena_release(&t->arena);
     free(t);
 }

@@ -60,8 +60,8 @@ struct sosie_trainer {
 
     struct sosie_input input;
     struct sosie_trainable *trainable;
-    struct sosie_onnx onnx[2]; /* what its graph borrows */
-    size_t onnx_used;
+    struct sosie_student students[2]; /* what its graph borrows from */
+    size_t n_students;
     float *params, *grads;
     size_t n_floats;
     const struct sosie_param *param_list;

@@ -9,7 +9,8 @@ import time
 import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from harness import Server, Shop, garment, need_shared, png, run_all  # noqa: E402
+from harness import (MODEL, OWN_ASPECTS, Server, Shop, garment, need_shared,  # noqa: E402
+                     png, run_all, with_metadata)
 
 SOSIE = sys.argv[1]
 shop = Shop(SOSIE)
@@ -128,6 +129,7 @@ def fields_that_are_wrong_are_named():
     error_of(answer(limit="x"), 400, "limit")
     error_of(answer(weights="{"), 400, "weights")
     error_of(answer(weights='{"shape": -1}'), 422, "shape")
+    error_of(answer(weights='{"taste": 1}'), 400, '"taste"', "aspects are shape and colour")
     error_of(answer(crop='{"x":0.5,"y":0,"w":0.6,"h":1}'), 422, "crop")
     error_of(answer(**{"class": "hat"}), 404, "hat")
     error_of(answer(smell="sweet"), 400, "smell")
@@ -154,6 +156,10 @@ def health_readiness_and_wrong_addresses():
     assert server.request("GET", "/healthz")[0] == 200
     ready = ok(server.request("GET", "/readyz"))
     assert ready["items"] == 18 and ready["classes"] == 3
+    stats = ok(server.request("GET", "/v1/stats"))
+    assert stats["items"] == 18 and stats["precision"] in ("f32", "bf16"), stats
+    assert stats["aspects"] == [{"name": "shape", "dim": 320, "weight": 1.0},
+                                {"name": "colour", "dim": 64, "weight": 0.55}]
     error_of(server.request("GET", "/v1/search"), 405)
     error_of(server.request("DELETE", "/v1/search"), 405)
     error_of(server.request("POST", "/v1/nothing"), 404)
@@ -182,6 +188,23 @@ def many_clients_at_once_get_the_same_answer():
     for thread in threads:
         thread.join()
     assert not failures, failures[:3]
+
+
+def a_models_own_aspects_are_weighed_and_told():
+    with Shop(SOSIE) as own:
+        model = own.folder / "own.onnx"
+        model.write_bytes(with_metadata(MODEL.read_bytes(), OWN_ASPECTS))
+        own.run("index", own.catalog, own.photos, "--model", model)
+        with Server(own.sosie, own.catalog) as other:
+            stats = ok(other.request("GET", "/v1/stats"))
+            assert [a["name"] for a in stats["aspects"]] == ["shape", "colour", "kind"]
+            assert [a["weight"] for a in stats["aspects"]] == [1, 0.6, 0.4]
+            hits = ok(other.post("/v1/search", {
+                "item": "red/1.png", "weights": '{"kind": 2}'}))["hits"]
+            for hit in hits:
+                assert hit["score"] == hit["aspects"]["kind"], hit
+            error_of(other.post("/v1/search", {"item": "red/1.png", "weights": "taste=1"}), 400,
+                     "shape, colour and kind")
 
 
 def what_is_indexed_while_serving_is_found():
@@ -221,7 +244,8 @@ if __name__ == "__main__":
             a_photo_comes_as_a_part_a_body_or_json, fields_narrow_and_weigh_the_search,
             fields_that_are_wrong_are_named, bytes_that_are_no_photo_get_the_right_status,
             health_readiness_and_wrong_addresses, the_page_comes_with_a_strict_policy,
-            many_clients_at_once_get_the_same_answer, what_is_indexed_while_serving_is_found,
+            many_clients_at_once_get_the_same_answer,
+            a_models_own_aspects_are_weighed_and_told, what_is_indexed_while_serving_is_found,
             real_photos_come_back_byte_for_byte])
         server.__exit__()
     finally:

@@ -14,7 +14,8 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from harness import MODEL, ROOT, Shop, Skip, garment, need_shared, run_all  # noqa: E402
+from harness import (MODEL, OWN_ASPECTS, ROOT, Shop, Skip, field, garment,  # noqa: E402
+                     need_shared, run_all, varint, with_metadata)
 
 SOSIE = sys.argv[1]
 
@@ -37,7 +38,7 @@ def half(data):
 def every_command_has_help_on_stdout():
     with shop(0) as s:
         for command in ("index CATALOG", "search CATALOG", "serve CATALOG", "check CATALOG",
-                        "model info FILE", "model run FILE", "model quantize MODEL"):
+                        "eval MODEL...", "model info FILE", "model run FILE", "model quantize MODEL"):
             done = s.run(*command.split()[:-1], "--help")
             assert done.stdout.startswith(f"sosie {command}"), done.stdout
             assert done.stderr == ""
@@ -59,9 +60,15 @@ def a_wrong_command_line_is_exit_status_2():
                 (["search", "a", "b", "--limit", "501"], 'is "501", expected 0 to 500'),
                 (["search", "a", "b", "--limit", "-1"], 'is "-1", expected 0 to 500'),
                 (["search", "a", "b", "--limit", "x"], 'is "x", expected 0 to 500'),
-                (["search", "a", "b", "--weights", "taste=1"], "expected shape=NUMBER"),
+                (["search", "a", "b", "--weights", "taste"], "expected NAME=NUMBER"),
                 (["search", "a", "b", "--crop", "0,0,1"], "expected x,y,w,h"),
                 (["search", "a", "b", "--item", "c"], "not both"),
+                (["eval", "a"], "needs a MODEL and a DATASET"),
+                (["eval", "a", "b", "--gallery", "train"], "expected all or val"),
+                (["eval", "a", "b", "--labels", ","], "--labels names nothing"),
+                (["eval", "a", "b", "--queries", "0"], 'is "0", expected 1 to'),
+                (["eval", "a", "b", "--precision", "f8"], "expected f32, bf16"),
+                (["eval", "a", "b", "c", "--against", "d"], "one MODEL, not 2"),
                 (["serve"], "needs one CATALOG"), (["check"], "needs one CATALOG")):
             says(s.run(*arguments, code=2), words)
 
@@ -119,10 +126,6 @@ def a_network_runs_on_raw_tensors():
         says(s.run("model", "run", MODEL, "--input", one, "--output", out, code=1), "24")
 
 
-def varint(n):
-    return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
-
-
 def read_varint(data, at):
     n = shift = 0
     while True:
@@ -145,11 +148,6 @@ def fields(message):
             size, at = (4, at) if key & 7 == 5 else read_varint(message, at)
             yield key >> 3, key & 7, message[at:at + size]
             at += size
-
-
-def field(number, wire, content):
-    size = varint(len(content)) if wire == 2 else b""
-    return varint(number << 3 | wire) + size + content
 
 
 def with_external_weights(model, location):
@@ -242,6 +240,96 @@ def a_network_is_quantised_and_the_loss_is_said():
         assert results[2] == results[3]  # the same bytes on any CPU
 
 
+# ---- how well they find ------------------------------------------------------
+
+def evaluation_feed(s):
+    """A feed of the shop's photos with splits, groups, products and colours."""
+    rows = ["id,image,class,split,group,product,color,title"]
+    for i, photo in enumerate(sorted(s.photos.rglob("*.png"))):
+        rows.append(f"{i},{photo.relative_to(s.photos)},{photo.parent.name},"
+                    f"{'test' if i % 16 == 15 else 'val' if i % 4 == 3 else 'train'},"
+                    f"g{i // 2},p{i // 4},{'dark' if i % 4 < 2 else 'light'},Coat {i // 4}")
+    feed = s.folder / "feed.csv"
+    feed.write_text("\n".join(rows) + "\n")
+    return feed
+
+
+def how_well_a_model_finds_is_measured():
+    with shop(20) as s:
+        feed = evaluation_feed(s)
+        usual = ("eval", MODEL, feed, "--images", s.photos, "--identity", "product")
+        done = s.run(*usual)
+        says(done, "queries among", "precision@12", "same product", "top-5", "default", "shape",
+             "colour", "crop to 80%", "JPEG quality 30", "brightness -40%")
+        assert done.stderr == "" and "gender" not in done.stdout
+        report = json.loads(s.run(*usual, "--json", "--changed", "5").stdout)
+        assert report["queries"] == 12 and report["photos"] == 57 and report["changed"] == 5
+        model, = report["models"]
+        assert model["aspects"] == {"shape": {"dimensions": 320, "weight": 1.0},
+                                    "colour": {"dimensions": 64, "weight": 0.55}}, model
+        assert set(model["ways"]) == {"default", "shape", "colour"}
+        assert model["ways"]["colour"]["precision_at_12"]["class"] > 0.9
+        assert 0 <= model["ways"]["default"]["map_at_12"] <= 1
+        assert model["robustness"]["crop"]["queries"] == 5
+        assert model["confusion"]["by"] == "labels"
+        assert sum(map(sum, model["confusion"]["counts"])) == 12
+        # the same again, whatever the workers
+        again = json.loads(s.run(*usual, "--json", "--changed", "5", "--workers", "5").stdout)
+        for one in (report, again):
+            for key in ("seconds", "photos_per_second"):
+                one["models"][0].pop(key)
+        assert report == again
+        some = json.loads(s.run(*usual, "--json", "--queries", "7", "--gallery", "val",
+                                "--changed", "0").stdout)
+        assert some["queries"] == 7 and some["photos"] == 12
+        assert "robustness" not in some["models"][0]
+
+
+def a_data_set_may_be_a_folder_or_a_catalog():
+    with shop(20) as s:
+        s.index()
+        of = [json.loads(s.run("eval", MODEL, source, "--json").stdout)
+              for source in (s.photos, s.catalog)]
+        assert of[0]["queries"] == of[1]["queries"] > 0
+        assert [o["models"][0]["ways"]["default"] for o in of] == [of[0]["models"][0]["ways"]["default"]] * 2
+
+
+def one_model_is_judged_against_another():
+    with shop(20) as s:
+        feed = evaluation_feed(s)
+        usual = ("--images", s.photos, "--labels", "class,color", "--changed", "0")
+        says(s.run("eval", MODEL, feed, "--against", MODEL, *usual), "against", "95% interval",
+             "no difference shown")
+        report = json.loads(s.run("eval", MODEL, feed, "--against", MODEL, *usual, "--json").stdout)
+        assert report["against"]["verdict"] == "no difference shown"
+        one = report["against"]["measures"]["precision_at_12"]["class"]
+        assert one["old"] == one["new"] and one["interval"] == [0, 0] and one["queries"] == 12
+        other = s.folder / "other.onnx"
+        other.write_bytes(MODEL.read_bytes())
+        page = s.folder / "report.html"
+        says(s.run("eval", MODEL, other, MODEL, feed, *usual, "--report", page), "other.onnx")
+        text = page.read_text()
+        assert text.count("<svg") == 1 and text.count("base64,") > 50
+        assert "other.onnx: default" in text and "http" not in text  # needs nothing else
+
+
+def what_cannot_be_evaluated_is_said():
+    with shop(4) as s:
+        says(s.run("eval", s.folder / "no.onnx", s.photos, code=1), "no.onnx")
+        says(s.run("eval", MODEL, s.folder / "nothing", code=1), "nothing")
+        feed = s.folder / "feed.csv"
+        feed.write_text("id,image,class,split\n" + "".join(
+            f"{i},red/{i}.png,red,{'train' if i else 'val'}\n" for i in range(4)))
+        usual = ("--images", s.photos)
+        says(s.run("eval", MODEL, feed, *usual, "--labels", "taste", code=1), '"taste"', "class")
+        says(s.run("eval", MODEL, feed, *usual, "--split", "class", code=1), "split val")
+        (s.photos / "red/2.png").write_bytes(b"no photo")
+        done = s.run("eval", MODEL, feed, *usual)
+        says(done, "skipped", "feed.csv row 4", "1 photo can't be read")
+        done = s.run("eval", MODEL, feed, *usual, "--report", s.folder / "no/report.html", code=1)
+        assert "no/report.html" in done.stderr and "precision@12" in done.stdout
+
+
 def the_precision_that_auto_took_is_remembered():
     with shop(12) as s:
         out, cache = s.folder / "int8.onnx", s.folder / "cache"
@@ -332,10 +420,34 @@ def an_item_class_weights_and_crop_narrow_a_search():
         assert {h["class"] for h in hits("--item", "red/1.png", "--class", "blue")} == {"blue"}
         best = hits("--item", "red/1.png", "--weights", "colour=1", "--limit", "5")
         assert {h["class"] for h in best} == {"red"}
+        says(s.run("search", s.catalog, "--item", "red/1.png", "--weights", "taste=1", code=1),
+             'weights name "taste"; the catalog\'s aspects are shape and colour')
         photo = s.photos / "red/1.png"
         assert hits(photo, "--crop", "0,0,1,1")[0]["score"] == 1
         says(s.run("search", s.catalog, photo, "--crop", "0,0,2,1", code=1), "crop is x 0")
         assert {h["class"] for h in hits(photo, "--predicted", "--limit", "500")} == {"red"}
+
+
+def a_models_own_aspects_go_all_the_way():
+    with shop(12) as s:
+        model, small = s.folder / "own.onnx", s.folder / "small.onnx"
+        model.write_bytes(with_metadata(MODEL.read_bytes(), OWN_ASPECTS))
+        s.run("model", "quantize", model, s.photos, "-o", small, "--photos", "12")
+        for key, value in OWN_ASPECTS.items():
+            assert field(1, 2, key.encode()) + field(2, 2, value.encode()) in small.read_bytes()
+        for name in (model, small):
+            catalog = s.folder / name.stem
+            s.run("index", catalog, s.photos, "--model", name)
+            lines = s.run("search", catalog, s.photos / "red/1.png").stdout.splitlines()
+            assert lines[1].split() == ["score", "shape", "colour", "kind", "class", "id"], lines
+            assert lines[2].split()[:4] == ["1.000"] * 4, lines
+            done = s.run("search", catalog, "--item", "red/1.png", "--weights", "kind=1", "--json")
+            for hit in json.loads(done.stdout)["hits"]:
+                assert list(hit["aspects"]) == ["shape", "colour", "kind"]
+                assert hit["score"] == hit["aspects"]["kind"]
+            says(s.run("search", catalog, "--item", "red/1.png", "--weights", "taste=1", code=1),
+                 "the catalog's aspects are shape, colour and kind")
+            says(s.run("check", catalog), "shape 192, colour 64, kind 64, the model's own")
 
 
 FEED = '''id,title,image_link,product_type,price,colour code
@@ -533,11 +645,13 @@ if __name__ == "__main__":
         a_network_says_what_it_is, a_network_runs_on_raw_tensors,
         weights_in_another_file_stay_in_the_models_folder,
         a_network_is_quantised_and_the_loss_is_said,
+        how_well_a_model_finds_is_measured, a_data_set_may_be_a_folder_or_a_catalog,
+        one_model_is_judged_against_another, what_cannot_be_evaluated_is_said,
         the_precision_that_auto_took_is_remembered,
         a_catalog_keeps_the_precision_it_was_made_in,
         a_folder_of_class_folders_becomes_a_catalog, a_plain_folder_has_no_classes,
         json_of_a_search_is_the_body_of_the_api, a_photo_may_come_on_stdin,
-        an_item_class_weights_and_crop_narrow_a_search,
+        an_item_class_weights_and_crop_narrow_a_search, a_models_own_aspects_go_all_the_way,
         a_merchant_feed_is_read_and_its_bad_rows_are_named,
         photos_that_cannot_be_read_are_reported_counted_and_skipped,
         photos_to_search_with_get_a_clear_refusal, a_progress_bar_is_shown_on_a_terminal,

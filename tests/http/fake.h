@@ -92,6 +92,8 @@ static enum sosie_status fake_search(struct sosie_engine *engine,
                                     .n_classes = 1,
                                     .hits = hits,
                                     .n_hits = query->limit,
+                                    .aspects = {"shape", "colour"},
+                                    .n_aspects = 2,
                                     .exact = true,
                                     .decode_ms = 1.23456,
                                     .total_ms = 5.25,
@@ -132,7 +134,11 @@ static enum sosie_status fake_stats(struct sosie_engine *engine,
 {
     (void)engine;
     (void)err;
-    *stats = (struct sosie_engine_stats){.n_items = 7, .n_photos = 9};
+    *stats = (struct sosie_engine_stats){
+        .n_items = 7,
+        .n_photos = 9,
+        .n_aspects = 2,
+        .aspects = {{"shape", 256, 1}, {"colour", 64, 0.5}}};
     return SOSIE_OK;
 }
 
@@ -145,6 +151,16 @@ static inline struct sosie_http_backend fake_backend(struct fake *fake)
         .photo = fake_photo,
         .stats = fake_stats,
     };
+}
+
+/* The weight that was asked for; 0 if it was not. */
+static inline double fake_weight(const struct fake *fake, const char *aspect)
+{
+    const struct sosie_weights *weights = &fake->asked.weights;
+    for (size_t i = 0; i < weights->n; i++)
+        if (!strcmp(weights->items[i].aspect, aspect))
+            return weights->items[i].weight;
+    return 0;
 }
 
 /* Searches wait from now on, or go on. */

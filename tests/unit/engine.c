@@ -1,6 +1,9 @@
 /* engine.c: a shop's photos in, look-alikes out; what changes, fails or is
  * damaged in between. */
+#include "metadata.h"
 #include "photos.h"
+
+#include "base/hash.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -82,6 +85,12 @@ static struct sosie_result search(struct sosie_engine *engine,
     return result;
 }
 
+static void weigh(struct sosie_query *query, const char *weights)
+{
+    struct sosie_error err;
+    check_ok(sosie_weights_parse(weights, &query->weights, &err), &err);
+}
+
 /* ---- searching ----------------------------------------------------------- */
 
 static void a_photo_of_the_catalog_finds_itself_first(void **state)
@@ -134,12 +143,13 @@ static void the_query_decides_what_is_searched(void **state)
     sosie_result_release(&result);
 
     other = query;
-    other.weights[SOSIE_ASPECT_SHAPE] = 0; /* colour alone */
+    weigh(&other, "colour=1");
     result = search(engine, &other);
+    assert_string_equal(result.aspects[1], "colour");
     for (size_t i = 0; i < 7; i++) {
         assert_string_equal(result.hits[i].class_name, "blue");
-        assert_true(fabs(result.hits[i].score -
-                         result.hits[i].aspects[SOSIE_ASPECT_COLOUR]) < 1e-6);
+        assert_true(fabs(result.hits[i].score - result.hits[i].aspects[1]) <
+                    1e-6);
     }
     sosie_result_release(&result);
 
@@ -170,12 +180,17 @@ static void the_query_decides_what_is_searched(void **state)
     check_fails(sosie_engine_search(engine, &other, &result, &err),
                 SOSIE_BAD_INPUT, &err, "limit is 501, expected 0 to 500");
     other = query;
-    other.weights[0] = other.weights[1] = 0;
+    other.weights = (struct sosie_weights){1, {{"shape", 0}}};
     check_fails(sosie_engine_search(engine, &other, &result, &err),
                 SOSIE_BAD_INPUT, &err, "all weights are 0");
-    other.weights[0] = NAN;
+    other.weights.items[0].weight = NAN;
     check_fails(sosie_engine_search(engine, &other, &result, &err),
                 SOSIE_BAD_INPUT, &err, "weight of shape is nan");
+    weigh(&other, "colour=1,taste=1");
+    check_fails(sosie_engine_search(engine, &other, &result, &err),
+                SOSIE_BAD_INPUT, &err,
+                "weights name \"taste\"; the catalog's aspects are shape and "
+                "colour");
     other = sosie_query_defaults();
     check_fails(sosie_engine_search(engine, &other, &result, &err),
                 SOSIE_BAD_INPUT, &err, "needs a photo or an item's id");
@@ -188,25 +203,31 @@ static void the_query_decides_what_is_searched(void **state)
 
 static void weights_are_read_as_people_write_them(void **state)
 {
-    double weights[SOSIE_N_ASPECTS];
+    static const char *const wrong[][2] = {
+        {"", "expected NAME=NUMBER"},
+        {"shape", "expected NAME=NUMBER"},
+        {"shape=1,", "expected NAME=NUMBER"},
+        {"=1", "expected NAME=NUMBER"},
+        {"a-name-that-is-longer-than-any-name=1", "expected NAME=NUMBER"},
+        {"shape=x", "weight of shape is \"x\", expected a number"},
+        {"shape=-1", "weight of shape is -1"},
+        {"shape=0,colour=0", "all weights are 0"},
+        {"a=1,b=1,c=1,d=1,e=1", "more than 4 weights"},
+    };
+    struct sosie_weights weights = {0};
     struct sosie_error err;
     (void)state;
-    check_ok(sosie_weights_parse("colour=0.5,shape=1", weights, &err), &err);
-    assert_true(weights[SOSIE_ASPECT_SHAPE] == 1);
-    assert_true(weights[SOSIE_ASPECT_COLOUR] == 0.5);
-    check_ok(sosie_weights_parse("colour=2", weights, &err), &err);
-    assert_true(weights[SOSIE_ASPECT_SHAPE] == 0);
-    check_fails(sosie_weights_parse("smell=1", weights, &err), SOSIE_BAD_INPUT,
-                &err, "expected shape=NUMBER,colour=NUMBER");
-    check_fails(sosie_weights_parse("", weights, &err), SOSIE_BAD_INPUT, &err,
-                "expected shape");
-    check_fails(sosie_weights_parse("shape=x", weights, &err), SOSIE_BAD_INPUT,
-                &err, "expected a number");
-    check_fails(sosie_weights_parse("shape=1,", weights, &err), SOSIE_BAD_INPUT,
-                &err, "expected shape");
-    check_fails(sosie_weights_parse("shape=-1", weights, &err), SOSIE_BAD_INPUT,
-                &err, "weight of shape is -1");
-    assert_true(weights[SOSIE_ASPECT_COLOUR] == 2); /* untouched by failures */
+    check_ok(sosie_weights_parse("colour=0.5,shape=1", &weights, &err), &err);
+    assert_int_equal(weights.n, 2);
+    assert_string_equal(weights.items[0].aspect, "colour");
+    assert_true(weights.items[0].weight == 0.5);
+    assert_string_equal(weights.items[1].aspect, "shape");
+    check_ok(sosie_weights_parse("kind=1,kind=2", &weights, &err), &err);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+        check_fails(sosie_weights_parse(wrong[i][0], &weights, &err),
+                    SOSIE_BAD_INPUT, &err, wrong[i][1]);
+    assert_int_equal(weights.n, 1); /* untouched by failures */
+    assert_true(weights.items[0].weight == 2);
 }
 
 static void weights_count_by_their_ratio_however_small(void **state)
@@ -218,11 +239,9 @@ static void weights_count_by_their_ratio_however_small(void **state)
     (void)state;
     engine = shop_serve(&shop, 4);
     query.item = "red/1.webp";
-    query.weights[SOSIE_ASPECT_SHAPE] = 2;
-    query.weights[SOSIE_ASPECT_COLOUR] = 1;
+    weigh(&query, "shape=2,colour=1");
     usual = search(engine, &query);
-    query.weights[SOSIE_ASPECT_SHAPE] = 2e-60;
-    query.weights[SOSIE_ASPECT_COLOUR] = 1e-60;
+    weigh(&query, "shape=2e-60,colour=1e-60");
     small = search(engine, &query);
     assert_int_equal(small.n_hits, usual.n_hits);
     for (size_t i = 0; i < usual.n_hits; i++) {
@@ -279,7 +298,7 @@ static void other_classes_are_predicted_by_the_neighbours(void **state)
     snprintf(path, sizeof(path), "%s/new.webp", shop.folder);
     photo_write(path, 'r', 4711);
     query_photo(&query, path);
-    query.weights[SOSIE_ASPECT_COLOUR] = 2;
+    weigh(&query, "shape=1,colour=2");
     result = search(engine, &query);
     assert_string_equal(result.classes[0].name, "Coats & Hats");
     for (size_t i = 0; i < result.n_classes; i++) {
@@ -612,7 +631,7 @@ static void a_catalog_that_grows_past_2000_photos_is_whitened(void **state)
     engine = shop_serve(&shop, 20);
     check_ok(sosie_engine_stats(engine, &stats, &err), &err);
     assert_false(stats.whitened);
-    assert_int_equal(stats.dim[SOSIE_ASPECT_SHAPE], 320);
+    assert_int_equal(stats.aspects[0].dim, 320);
 
     snprintf(more, sizeof(more), "%s/more", shop.folder);
     photos_make(more, 700);
@@ -625,7 +644,7 @@ static void a_catalog_that_grows_past_2000_photos_is_whitened(void **state)
     usleep(300000); /* the reader takes to the new dimension, too */
     check_ok(sosie_engine_stats(engine, &stats, &err), &err);
     assert_true(stats.whitened);
-    assert_int_equal(stats.dim[SOSIE_ASPECT_SHAPE], 256);
+    assert_int_equal(stats.aspects[0].dim, 256);
     snprintf(path, sizeof(path), "%s/blue/333.webp", more);
     query_photo(&query, path);
     result = search(engine, &query);
@@ -680,6 +699,221 @@ static void photos_of_other_sources_follow_the_new_whitening(void **state)
     assert_string_equal(result.hits[0].id, "red/0.webp"); /* the same photo */
     sosie_result_release(&result);
     shop_end(&shop, engine);
+}
+
+/* ---- a model's own aspects ------------------------------------------------
+ */
+
+/* The small network with more metadata, in the shop's folder. */
+static void model_write(const struct shop *shop, const char *name,
+                        const char *const entries[][2], size_t n,
+                        char path[128])
+{
+    unsigned char *bytes;
+    struct sosie_error err;
+    size_t size;
+    check_ok(sosie_file_read(photos_model(), 1 << 20, &bytes, &size, &err),
+             &err);
+    bytes = realloc(bytes, size + n * METADATA_ROOM);
+    assert_non_null(bytes);
+    for (size_t i = 0; i < n; i++)
+        size = metadata_add(bytes, size, entries[i][0], entries[i][1]);
+    snprintf(path, 128, "%s/%s", shop->folder, name);
+    check_ok(sosie_file_write(path, &(struct sosie_span){bytes, size}, 1, &err),
+             &err);
+    free(bytes);
+}
+
+/* Its 320 numbers as three aspects. */
+static const char *const with_aspects[][2] = {
+    {"embedding.aspects", "shape=192,colour=64,kind=64"},
+    {"embedding.weights", "shape=1,colour=0.6,kind=0.4"}};
+
+/* Opens the catalog with a model, which may be NULL, and indexes a folder. */
+static struct sosie_engine *shop_index(const struct shop *shop,
+                                       const char *model, const char *source,
+                                       struct sosie_index_options options,
+                                       struct sosie_index_report *report)
+{
+    struct sosie_engine_options engine_options =
+        sosie_engine_options_defaults();
+    struct sosie_engine *engine;
+    struct sosie_error err;
+    engine_options.mode = SOSIE_WRITE;
+    engine_options.model = model;
+    engine_options.n_workers = 2;
+    check_ok(sosie_engine_open(shop->catalog, &engine_options, &engine, &err),
+             &err);
+    options.sources = &source;
+    options.n_sources = 1;
+    check_ok(sosie_engine_index(engine, &options, report, &err), &err);
+    return engine;
+}
+
+static void a_model_may_bring_aspects_of_its_own(void **state)
+{
+    struct shop shop;
+    struct sosie_engine *engine;
+    struct sosie_engine_stats stats;
+    struct sosie_index_report report;
+    struct sosie_query query = sosie_query_defaults();
+    struct sosie_result result;
+    struct sosie_error err;
+    char model[128];
+    (void)state;
+    shop_open(&shop, 6);
+    model_write(&shop, "own.onnx", with_aspects, 2, model);
+    engine = shop_index(&shop, model, shop.photos,
+                        (struct sosie_index_options){0}, &report);
+    expect_sound(&shop);
+    check_ok(sosie_engine_stats(engine, &stats, &err), &err);
+    assert_true(stats.own_aspects && !stats.whitened);
+    assert_int_equal(stats.n_aspects, 3);
+    assert_string_equal(stats.aspects[2].name, "kind");
+    assert_int_equal(stats.aspects[2].dim, 64);
+    assert_true(stats.aspects[2].weight == 0.4);
+
+    query.item = "red/1.webp";
+    result = search(engine, &query);
+    assert_int_equal(result.n_aspects, 3);
+    assert_string_equal(result.aspects[0], "shape");
+    for (size_t i = 0; i < result.n_hits; i++) {
+        const struct sosie_hit *hit = &result.hits[i];
+        assert_float_equal(
+            hit->score,
+            (hit->aspects[0] + 0.6 * hit->aspects[1] + 0.4 * hit->aspects[2]) /
+                2,
+            1e-6);
+    }
+    sosie_result_release(&result);
+    weigh(&query, "kind=3");
+    result = search(engine, &query);
+    for (size_t i = 0; i < result.n_hits; i++)
+        assert_float_equal(result.hits[i].score, result.hits[i].aspects[2],
+                           1e-6);
+    sosie_result_release(&result);
+    weigh(&query, "shape=1,taste=1");
+    check_fails(sosie_engine_search(engine, &query, &result, &err),
+                SOSIE_BAD_INPUT, &err, "aspects are shape, colour and kind");
+    shop_end(&shop, engine);
+}
+
+static bool expect_no_fitting(void *context,
+                              const struct sosie_index_progress *now)
+{
+    (void)context;
+    assert_string_not_equal(now->phase, "fitting");
+    return true;
+}
+
+/* The first photos' embeddings are final, however many come. */
+static void own_aspects_are_never_whitened(void **state)
+{
+    struct shop shop;
+    struct sosie_index_options options = {.progress = expect_no_fitting};
+    struct sosie_engine *engine;
+    struct sosie_engine_stats stats;
+    struct sosie_index_report report;
+    struct sosie_query query = sosie_query_defaults();
+    struct sosie_result result;
+    struct sosie_error err;
+    char model[128], more[160], path[200];
+    (void)state;
+    shop_open(&shop, 20);
+    model_write(&shop, "own.onnx", with_aspects, 2, model);
+    sosie_engine_close(shop_index(&shop, model, shop.photos, options, &report));
+    snprintf(more, sizeof(more), "%s/more", shop.folder);
+    photos_make(more, 700);
+    sosie_engine_close(shop_index(&shop, NULL, more, options, &report));
+    assert_int_equal(report.n_items, 2100);
+    engine = shop_index(&shop, model, more, options, &report);
+    assert_int_equal(report.n_embedded, 0);
+    assert_int_equal(report.n_unchanged, 2100);
+    expect_sound(&shop);
+    check_ok(sosie_engine_stats(engine, &stats, &err), &err);
+    assert_true(stats.own_aspects && !stats.whitened);
+    snprintf(path, sizeof(path), "%s/blue/333.webp", more);
+    query_photo(&query, path);
+    result = search(engine, &query);
+    assert_true(result.hits[0].score > 0.9999);
+    sosie_result_release(&result);
+    free((void *)(uintptr_t)query.photo);
+    shop_end(&shop, engine);
+}
+
+/* As an older program made it, which did not know of a model's aspects. */
+static void a_catalog_keeps_the_aspects_it_was_made_with(void **state)
+{
+    struct shop shop;
+    struct sosie_engine *engine;
+    struct sosie_engine_stats stats;
+    struct sosie_index_report report;
+    struct sosie_error err;
+    struct sosie_digest digest;
+    unsigned char *bytes;
+    size_t size;
+    char model[128], path[160], hex[33], *sql;
+    sqlite3 *database;
+    (void)state;
+    shop_open(&shop, 2);
+    index_now(&shop);
+    model_write(&shop, "catalog/model.onnx", with_aspects, 2, model);
+    check_ok(sosie_file_read(model, 1 << 20, &bytes, &size, &err), &err);
+    digest = sosie_digest_of(bytes, size);
+    sosie_digest_hex(&digest, hex);
+    free(bytes);
+    snprintf(path, sizeof(path), "%s/catalog.db", shop.catalog);
+    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    sql = sqlite3_mprintf("UPDATE setting SET value = %Q"
+                          " WHERE key = 'model.digest'",
+                          hex);
+    assert_int_equal(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_free(sql);
+    sqlite3_close(database);
+    engine = shop_index(&shop, NULL, shop.photos,
+                        (struct sosie_index_options){0}, &report);
+    assert_int_equal(report.n_unchanged, 6);
+    expect_sound(&shop);
+    check_ok(sosie_engine_stats(engine, &stats, &err), &err);
+    assert_false(stats.own_aspects);
+    assert_int_equal(stats.n_aspects, 2);
+    assert_int_equal(stats.aspects[0].dim, 320);
+    shop_end(&shop, engine);
+}
+
+/* Log-odds of the first two classes that a model of this temperature sees. */
+static double log_odds(const char *temperature)
+{
+    const char *const entries[][2] = {{"logits.temperature", temperature}};
+    struct shop shop;
+    struct sosie_engine *engine;
+    struct sosie_index_report report;
+    struct sosie_query query = sosie_query_defaults();
+    struct sosie_result result;
+    char model[128], path[160];
+    double odds;
+    shop_open(&shop, 2);
+    model_write(&shop, "warm.onnx", entries, 1, model);
+    engine = shop_index(&shop, model, shop.photos,
+                        (struct sosie_index_options){0}, &report);
+    snprintf(path, sizeof(path), "%s/red/1.webp", shop.photos);
+    query_photo(&query, path);
+    result = search(engine, &query);
+    assert_string_equal(result.classes[0].name, "red");
+    odds = log(result.classes[0].probability / result.classes[1].probability);
+    sosie_result_release(&result);
+    free((void *)(uintptr_t)query.photo);
+    shop_end(&shop, engine);
+    return odds;
+}
+
+static void a_models_temperature_tempers_its_probabilities(void **state)
+{
+    double usual = log_odds("1");
+    (void)state;
+    assert_true(usual > 0);
+    assert_float_equal(log_odds("4"), usual / 4, 1e-4);
+    assert_float_equal(log_odds("0.5"), usual * 2, 1e-4);
 }
 
 /* ---- what goes wrong ----------------------------------------------------- */
@@ -977,6 +1211,10 @@ int main(void)
         cmocka_unit_test(
             a_catalog_below_2000_photos_is_left_alone_when_indexed_again),
         cmocka_unit_test(photos_of_other_sources_follow_the_new_whitening),
+        cmocka_unit_test(a_model_may_bring_aspects_of_its_own),
+        cmocka_unit_test(own_aspects_are_never_whitened),
+        cmocka_unit_test(a_catalog_keeps_the_aspects_it_was_made_with),
+        cmocka_unit_test(a_models_temperature_tempers_its_probabilities),
         cmocka_unit_test(an_interrupted_run_keeps_its_work_and_goes_on),
         cmocka_unit_test(a_killed_run_loses_nothing_that_was_committed),
         cmocka_unit_test(a_full_disk_is_reported_and_survived),

@@ -258,7 +258,7 @@ static void fields_may_be_parts_parameters_or_members(void **state)
     assert_int_equal(answer(), 200);
     assert_int_equal(t.fake.asked.limit, 3);
     assert_string_equal(t.fake.class_name, "long coat");
-    assert_true(t.fake.asked.weights[SOSIE_ASPECT_COLOUR] == 0.5);
+    assert_true(fake_weight(&t.fake, "colour") == 0.5);
     assert_true(t.fake.asked.has_crop && t.fake.asked.crop_w == 0.3);
     assert_true(t.fake.asked.within_predicted);
 
@@ -270,8 +270,8 @@ static void fields_may_be_parts_parameters_or_members(void **state)
     assert_int_equal(t.fake.asked.limit, 4);
     assert_string_equal(t.fake.class_name, "long coat");
     assert_true(t.fake.asked.crop_w == 0.5 && t.fake.asked.crop_h == 1);
-    assert_true(t.fake.asked.weights[SOSIE_ASPECT_SHAPE] == 0);
-    assert_true(t.fake.asked.weights[SOSIE_ASPECT_COLOUR] == 2);
+    assert_true(fake_weight(&t.fake, "shape") == 0);
+    assert_true(fake_weight(&t.fake, "colour") == 2);
     assert_int_equal(t.fake.photo_size, strlen("the photo itself"));
 
     assert_int_equal(
@@ -312,9 +312,10 @@ static void bad_fields_are_named_with_what_was_expected(void **state)
         {"limit", "1e999", 400, "expected a whole number"},
         {"limit", "--1", 400, "expected a whole number"},
         {"class", "", 400, "class is \\\"\\\", expected a text"},
-        {"weights", "{\"form\":1}", 400,
-         "names \\\"form\\\", expected shape or "
-         "colour"},
+        {"weights", "{\"\":1}", 400, "no aspect is called \\\"\\\""},
+        {"weights", "{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1}", 400,
+         "more than 4 weights"},
+        {"weights", "shape", 400, "expected NAME=NUMBER"},
         {"weights", "{\"shape\":\"1\"}", 400, "expected a number"},
         {"weights", "{\"shape\":-1,\"colour\":2}", 422, "not all 0"},
         {"weights", "{}", 422, "not all 0"},
@@ -555,6 +556,16 @@ static void health_says_alive_and_readiness_counts(void **state)
     assert_int_equal(get("/healthz"), 200);
 }
 
+static void stats_say_what_hits_are_scored_by(void **state)
+{
+    (void)state;
+    assert_int_equal(get("/v1/stats"), 200);
+    assert_string_equal(
+        t.text, "{\"items\":7,\"photos\":9,\"classes\":0,\"precision\":\"f32\","
+                "\"aspects\":[{\"name\":\"shape\",\"dim\":256,\"weight\":1.0},"
+                "{\"name\":\"colour\",\"dim\":64,\"weight\":0.5}]}");
+}
+
 static void other_sites_may_call_only_if_it_was_configured(void **state)
 {
     (void)state;
@@ -704,6 +715,7 @@ int main(void)
         TEST(the_page_forbids_what_it_does_not_need),
         TEST(what_is_not_there_is_404_and_a_wrong_method_405),
         TEST(health_says_alive_and_readiness_counts),
+        TEST(stats_say_what_hits_are_scored_by),
         TEST(other_sites_may_call_only_if_it_was_configured),
         TEST(request_ids_are_taken_only_when_harmless),
         TEST(bytes_grow_up_to_their_limit_and_not_one_further),

@@ -1308,6 +1308,14 @@ static void with_photos_transposed(struct net *net)
                                              .permutation = {1, 0, 2, 3}}));
 }
 
+/* Of one row for all photos. */
+static void with_a_constant_joined(struct net *net)
+{
+    sosie_value_id x = flatten(net, global(net, stem(net, 4)));
+    sosie_value_id c = numbers(net, (struct sosie_shape){2, {1, 3}}, 0, 1);
+    output(net, concat(net, 2, (const sosie_value_id[]){x, c}));
+}
+
 /* (1, 4) against (1, 1, 4): photos would stand along another dimension. */
 static void with_photos_shifted(struct net *net)
 {
@@ -1342,6 +1350,7 @@ static void what_mixes_photos_is_named(void **state)
     check_refused(with_photos_softmaxed, "node 'Softmax_3' (Softmax)");
     check_refused(with_photos_averaged, "node 'ReduceMean_3' (ReduceMean)");
     check_refused(with_photos_transposed, "node 'Transpose_1' (Transpose)");
+    check_refused(with_a_constant_joined, "node 'Concat_3' (Concat)");
     check_refused(with_photos_shifted, "node 'Add_3' (Add)");
     check_refused(with_photos_multiplied, "node 'Gemm_3' (Gemm)");
 }

@@ -1,13 +1,13 @@
 // App.tsx: the page: a photo on the left, what looks like it on the right.
 import { useCallback, useEffect, useState } from "react";
 import styles from "./App.module.css";
-import type { Crop, Hit, Subject } from "./api";
+import { type Aspect, aspectsOf, type Crop, type Hit, type Subject } from "./api";
 import { Classes } from "./Classes";
 import { PhotoButton, useDroppedPhoto, Welcome } from "./DropZone";
 import { prepare } from "./photo";
 import { Query } from "./Query";
 import { Results } from "./Results";
-import { loadSettings, type Settings, saveSettings } from "./settings";
+import { loadSettings, type Settings, saveSettings, weightsFor } from "./settings";
 import { SettingsPanel } from "./SettingsPanel";
 import { useSearch } from "./useSearch";
 import { useTrail } from "./useTrail";
@@ -22,11 +22,18 @@ interface Narrowing {
 export function App() {
   const { subject, before, open, goTo } = useTrail();
   const [settings, setSettings] = useState<Settings>(loadSettings);
+  const [aspects, setAspects] = useState<Aspect[]>([]);
   const [narrowing, setNarrowing] = useState<Narrowing>({ of: null, crop: null, chosen: null });
   const current = narrowing.of === subject ? narrowing : { of: subject, crop: null, chosen: null };
-  const found = useSearch(subject, { ...settings, crop: current.crop, chosen: current.chosen });
+  const fitting = { ...settings, weights: weightsFor(aspects, settings.weights) };
+  const found = useSearch(subject, { ...fitting, crop: current.crop, chosen: current.chosen });
 
   useEffect(() => saveSettings(settings), [settings]);
+  useEffect(() => {
+    const abort = new AbortController();
+    void aspectsOf(abort.signal).then((known) => abort.signal.aborted || setAspects(known));
+    return () => abort.abort();
+  }, []);
 
   const takePhoto = useCallback(
     (file: File) => open({ kind: "photo", photo: prepare(file), url: URL.createObjectURL(file), name: file.name || "Your photo" }),
@@ -51,7 +58,7 @@ export function App() {
           <h1 className={styles.hidden}>Products that look alike</h1>
           <aside className={styles.aside} aria-label="Search">
             <Query subject={subject} before={before} onCrop={(crop) => setNarrowing({ ...current, crop })} onStep={goTo} />
-            <SettingsPanel settings={settings} onChange={setSettings} />
+            <SettingsPanel settings={fitting} aspects={aspects} onChange={setSettings} />
           </aside>
           <section aria-label="Results">
             <Classes classes={found.classes} chosen={current.chosen} onChoose={(chosen) => setNarrowing({ ...current, chosen })} />

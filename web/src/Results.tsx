@@ -3,13 +3,13 @@
 import { memo, type SyntheticEvent, useState } from "react";
 import { type Hit, photoUrl, type SearchError, type Trouble } from "./api";
 import styles from "./Results.module.css";
-import { countOf, detailsOf, nameOf, percent } from "./text";
+import { capital, countOf, detailsOf, nameOf, percent } from "./text";
 import type { Searching } from "./useSearch";
 
-function Aspect({ name, value }: { name: "shape" | "colour"; value: number }) {
+function Aspect({ name, value }: { name: string; value: number }) {
   return (
     <span className={styles.aspect}>
-      <progress className={styles[name]} max={1} value={Math.max(0, value)} aria-hidden="true" />
+      <progress max={1} value={Math.max(0, value)} aria-hidden="true" />
       <span>
         {name} {percent(value)}
       </span>
@@ -49,8 +49,9 @@ const Tile = memo(function Tile({ hit, onMoreLike }: { hit: Hit; onMoreLike: (hi
       </p>
       {details && <p className={styles.details}>{details}</p>}
       <p className={styles.aspects}>
-        <Aspect name="shape" value={hit.aspects.shape} />
-        <Aspect name="colour" value={hit.aspects.colour} />
+        {Object.entries(hit.aspects).map(([name, value]) => (
+          <Aspect key={name} name={name} value={value} />
+        ))}
       </p>
     </li>
   );
@@ -76,7 +77,7 @@ const TITLES: Record<Trouble, string> = {
 function explain({ trouble, message, wait }: SearchError): string {
   if (trouble === "offline") return "Check your connection. The search goes on by itself when you are back online.";
   if (trouble === "busy") return `Many photos are being searched. Trying again in ${wait} s.`;
-  return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
+  return `${capital(message)}.`;
 }
 
 function Failure({ error, retry }: { error: SearchError; retry: () => void }) {

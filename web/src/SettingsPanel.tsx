@@ -1,18 +1,30 @@
-// SettingsPanel.tsx: how many, within the class or not, shape against colour.
+// SettingsPanel.tsx: how many, within the class or not, what counts how much.
 import { useEffect, useState } from "react";
-import { clampLimit, DEFAULT_BALANCE, LIMIT_MAX, type Settings } from "./settings";
+import type { Aspect } from "./api";
+import { clampLimit, LIMIT_MAX, type Settings, usualWeights } from "./settings";
 import styles from "./SettingsPanel.module.css";
+import { capital } from "./text";
 
 interface Props {
   settings: Settings;
+  aspects: Aspect[];
   onChange: (settings: Settings) => void;
 }
 
-export function SettingsPanel({ settings, onChange }: Props) {
+/** One of the sliders alone at 0 would leave nothing to search by. */
+const LEAST = 0.01;
+
+export function SettingsPanel({ settings, aspects, onChange }: Props) {
   // What is being typed may be no number yet.
   const [typed, setTyped] = useState(String(settings.limit));
   useEffect(() => setTyped(String(settings.limit)), [settings.limit]);
   const [open, setOpen] = useState(false); // on a phone; elsewhere there is room
+  const weights = settings.weights ?? usualWeights(aspects);
+  const weigh = (name: string, value: number) => {
+    const moved = { ...weights, [name]: value };
+    const some = Object.values(moved).some((weight) => weight > 0);
+    onChange({ ...settings, weights: some ? moved : { ...moved, [name]: LEAST } });
+  };
 
   return (
     <form className={styles.panel} aria-label="Settings" onSubmit={(event) => event.preventDefault()}>
@@ -47,22 +59,19 @@ export function SettingsPanel({ settings, onChange }: Props) {
           </span>
           <input type="checkbox" role="switch" className={styles.switch} checked={settings.cnn} onChange={(event) => onChange({ ...settings, cnn: event.target.checked })} />
         </label>
-        <label className={styles.slider}>
-          <span className={styles.ends}>
-            <span>Shape</span>
-            <span>Colour</span>
-          </span>
-          <input
-            type="range"
-            min={0}
-            max={100}
-            aria-label="What counts more: shape or colour"
-            value={Math.round((settings.balance ?? DEFAULT_BALANCE) * 100)}
-            onChange={(event) => onChange({ ...settings, balance: Number(event.target.value) / 100 })}
-          />
-        </label>
-        {settings.balance !== null && (
-          <button type="button" className={styles.reset} onClick={() => onChange({ ...settings, balance: null })}>
+        {aspects.length > 1 && (
+          <fieldset className={styles.sliders}>
+            <legend>What counts</legend>
+            {aspects.map(({ name }) => (
+              <label key={name}>
+                {capital(name)}
+                <input type="range" min={0} max={100} value={Math.round((weights[name] ?? 0) * 100)} onChange={(event) => weigh(name, Number(event.target.value) / 100)} />
+              </label>
+            ))}
+          </fieldset>
+        )}
+        {settings.weights !== null && (
+          <button type="button" className={styles.reset} onClick={() => onChange({ ...settings, weights: null })}>
             Reset
           </button>
         )}

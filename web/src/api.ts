@@ -1,4 +1,5 @@
-// api.ts: the server's contract (POST /v1/search) and the call that uses it.
+// api.ts: the server's contract (POST /v1/search, GET /v1/stats) and the calls
+// that use it.
 
 export interface Crop {
   x: number;
@@ -12,9 +13,18 @@ export interface Hit {
   path: string;
   class: string;
   score: number;
-  aspects: { shape: number; colour: number };
+  aspects: Record<string, number>;
   fields: Record<string, unknown>;
 }
+
+/** A part of what photos are compared by. */
+export interface Aspect {
+  name: string;
+  /** How much it counts unless a search says otherwise. */
+  weight: number;
+}
+
+export type Weights = Record<string, number>;
 
 export interface Answer {
   classes: { class: string; probability: number }[];
@@ -35,8 +45,8 @@ export interface Wishes {
   limit: number;
   /** Stay within the class that the network predicts. */
   cnn: boolean;
-  /** 0: shape alone, 1: colour alone; null: as the server likes it. */
-  balance: number | null;
+  /** By aspect; null: as the server likes it. */
+  weights: Weights | null;
   /** Only this class. */
   chosen: string | null;
   crop: Crop | null;
@@ -75,8 +85,7 @@ export function formOf(what: Blob | string, wishes: Wishes): FormData {
   }
   if (wishes.chosen !== null) form.set("class", wishes.chosen);
   else form.set("within_predicted", String(wishes.cnn));
-  if (wishes.balance !== null)
-    form.set("weights", JSON.stringify({ shape: 1 - wishes.balance, colour: wishes.balance }));
+  if (wishes.weights !== null) form.set("weights", JSON.stringify(wishes.weights));
   return form;
 }
 
@@ -87,6 +96,13 @@ export function refusal(status: number, body: unknown, retryAfter: string | null
   if (status === 429 || status === 503)
     return new SearchError("busy", message, Math.min(60, Math.max(1, Number(retryAfter) || 2)));
   return new SearchError(status >= 500 ? "failed" : "refused", message);
+}
+
+/** The aspects of the server's catalog; none when it does not say. */
+export async function aspectsOf(signal: AbortSignal): Promise<Aspect[]> {
+  const answer = await fetch("/v1/stats", { signal }).catch(() => null);
+  const stats = answer?.ok ? ((await answer.json().catch(() => null)) as { aspects?: Aspect[] } | null) : null;
+  return stats?.aspects ?? [];
 }
 
 export async function search(subject: Subject, wishes: Wishes, signal: AbortSignal): Promise<Answer> {

@@ -3,10 +3,10 @@ import { describe, expect, it } from "vitest";
 import { formOf, type Hit, photoUrl, refusal, type Wishes } from "./api";
 import { fitted } from "./photo";
 import { fractions } from "./Query";
-import { clampLimit, DEFAULTS, parseSettings } from "./settings";
+import { clampLimit, DEFAULTS, parseSettings, usualWeights, weightsFor } from "./settings";
 import { detailsOf, nameOf, percent } from "./text";
 
-const wishes: Wishes = { limit: 12, cnn: true, balance: null, chosen: null, crop: null };
+const wishes: Wishes = { limit: 12, cnn: true, weights: null, chosen: null, crop: null };
 const hit: Hit = { id: "7", path: "a b/ü#1.jpg", class: "T-Shirt & Co/x", score: 1, aspects: { shape: 1, colour: 1 }, fields: {} };
 
 describe("what is sent", () => {
@@ -20,9 +20,9 @@ describe("what is sent", () => {
     expect(chosen.has("within_predicted")).toBe(false);
     expect(chosen.get("item")).toBe("7");
   });
-  it("leaves the weights to the server until the slider was moved", () => {
+  it("leaves the weights to the server until a slider was moved", () => {
     expect(formOf("7", wishes).has("weights")).toBe(false);
-    expect(formOf("7", { ...wishes, balance: 0.25 }).get("weights")).toBe('{"shape":0.75,"colour":0.25}');
+    expect(formOf("7", { ...wishes, weights: { shape: 0.75, kind: 0.25 } }).get("weights")).toBe('{"shape":0.75,"kind":0.25}');
   });
   it("crops photos, and no items", () => {
     const crop = { x: 0, y: 0.25, w: 0.5, h: 0.5 };
@@ -39,11 +39,30 @@ describe("what is remembered", () => {
   it("survives anything that was stored", () => {
     expect(parseSettings(null)).toEqual(DEFAULTS);
     expect(parseSettings("{")).toEqual(DEFAULTS);
-    expect(parseSettings('{"limit":9000,"cnn":"yes","balance":7}')).toEqual({ limit: 500, cnn: true, balance: null });
-    expect(parseSettings('{"limit":3,"cnn":false,"balance":0.5}')).toEqual({ limit: 3, cnn: false, balance: 0.5 });
+    expect(parseSettings('{"limit":9000,"cnn":"yes","weights":7}')).toEqual({ limit: 500, cnn: true, weights: null });
+    const weights = { shape: 1, colour: 0.5 };
+    expect(parseSettings('{"limit":3,"cnn":false,"weights":{"shape":1,"colour":0.5}}')).toEqual({ limit: 3, cnn: false, weights });
+    for (const odd of ["[1]", '{"a":"1"}', '{"a":2}', '{"a":0}', "{}", "null"]) expect(parseSettings(`{"weights":${odd}}`)).toEqual(DEFAULTS);
   });
   it("keeps the count between 1 and 500", () => {
     expect([0, 1, 500, 501, 2.6, NaN].map(clampLimit)).toEqual([1, 1, 500, 500, 3, 12]);
+  });
+});
+
+describe("the weights of aspects", () => {
+  const aspects = [
+    { name: "shape", weight: 2 },
+    { name: "kind", weight: 0.5 },
+  ];
+  it("start where the server has them", () => {
+    expect(usualWeights(aspects)).toEqual({ shape: 1, kind: 0.25 });
+  });
+  it("are forgotten where there are other aspects", () => {
+    const weights = { shape: 1, kind: 0 };
+    expect(weightsFor(aspects, weights)).toBe(weights);
+    expect(weightsFor(aspects, { shape: 1, colour: 0 })).toBeNull();
+    expect(weightsFor(aspects, { shape: 1 })).toBeNull();
+    expect(weightsFor([], weights)).toBeNull();
   });
 });
 

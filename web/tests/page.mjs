@@ -97,7 +97,7 @@ page.on("request", (request) => {
 const tellWhatIsSent = () => {
   const real = globalThis.fetch;
   globalThis.fetch = (address, options) => {
-    globalThis.lastSent = Object.fromEntries(options.body);
+    if (options?.body) globalThis.lastSent = Object.fromEntries(options.body);
     return real(address, options);
   };
 };
@@ -255,13 +255,16 @@ await check("a click on a class keeps to it, another one lets go", async () => {
   expect(await sent("class"), undefined, "the class");
 });
 
-await check("the slider weighs shape against colour", async () => {
-  const slider = page.getByRole("slider", { name: /shape or colour/ });
-  await slider.focus();
-  await searching(() => page.keyboard.press("End"));
+await check("a slider for each aspect weighs it", async () => {
+  const slider = (name) => page.getByRole("slider", { name });
+  expect(await slider("Shape").inputValue(), "100", "the usual weight");
+  expect(await slider("Colour").inputValue(), "55", "the usual weight");
+  await searching(() => slider("Colour").press("End"));
+  expect(await sent("weights"), '{"shape":1,"colour":1}', "the weights");
+  await searching(() => slider("Shape").press("Home"));
   expect(await sent("weights"), '{"shape":0,"colour":1}', "the weights");
-  await searching(() => page.keyboard.press("Home"));
-  expect(await sent("weights"), '{"shape":1,"colour":0}', "the weights");
+  await searching(() => slider("Colour").press("Home"));
+  expect(await sent("weights"), '{"shape":0,"colour":0.01}', "the weights");
   await searching(() => page.getByRole("button", { name: "Reset" }).click());
   expect(await sent("weights"), undefined, "the weights");
 });
