@@ -171,8 +171,9 @@ static enum sosie_status add_file(const struct sosie_student_options *options,
     size_t size;
     enum sosie_status st = sosie_file_read(options->init, MAX_FILE_BYTES,
                                            &student->bytes, &size, err);
-    if (!st)
-        st = sosie_onnx_read(student->bytes, size, NULL, &student->onnx, err);
+    if (st)
+        return st;
+    st = sosie_onnx_read(student->bytes, size, NULL, &student->onnx, err);
     if (!st)
         st = sosie_input_read(&student->onnx, &student->input, err);
     if (!st && sosie_graph_is_quantized(&student->onnx.graph))
