@@ -56,6 +56,11 @@ static size_t number(const struct sosie_trainable_walk *walk)
     return (size_t)(walk->node - walk->t->graph.nodes);
 }
 
+static bool is_reference(const_dnnl_primitive_desc_t pd)
+{
+    return !strncmp(sosie_pd_implementation(pd), "ref", 3);
+}
+
 /* Notes what goes forward or backward how. */
 static void note(struct sosie_trainable_walk *walk,
                  const_dnnl_primitive_desc_t pd, bool backward)
@@ -107,6 +112,19 @@ static dnnl_status_t any_md(struct sosie_trainable_walk *walk,
         dims[i] = (int64_t)shape->dims[i];
     return sosie_md_any(&walk->t->mds, (int)shape->rank, dims, element(walk),
                         md);
+}
+
+static dnnl_status_t dense_md(struct sosie_trainable_walk *walk,
+                              const struct sosie_shape *shape, sosie_md *md)
+{
+    dnnl_dims_t dims, strides;
+    int64_t stride = 1;
+    for (size_t i = shape->rank; i-- > 0; stride *= dims[i]) {
+        dims[i] = (int64_t)shape->dims[i];
+        strides[i] = stride;
+    }
+    return sosie_md_typed(&walk->t->mds, (int)shape->rank, dims, element(walk),
+                          strides, md);
 }
 
 /* `md` in the type that activations have here, where strides can say it. */
@@ -169,7 +187,7 @@ static enum sosie_status emit_param_grad(struct sosie_trainable_walk *walk,
     dnnl_status_t dnn;
 
     put(args, DNNL_ARG_DIFF_WEIGHTS, made);
-    if (!t->names[number(walk)][1])
+    if (!t->names[number(walk)][1] || is_reference(pd))
         note(walk, pd, true);
     st = emit(walk, pd, args, err);
     if (st || is_there)
@@ -382,6 +400,66 @@ static dnnl_status_t conv_attr(const struct sosie_trainable_walk *walk,
     return dnn;
 }
 
+/* What a convolution's primitives have in common. */
+struct convolution {
+    struct sosie_conv_window window;
+    sosie_md given, any; /* weights: as they stand, and as is liked */
+    sosie_md bias;       /* NULL: none */
+    dnnl_primitive_attr_t attr;
+};
+
+enum pass { FORWARD, DATA_GRAD, WEIGHTS_GRAD };
+
+static dnnl_status_t conv_pd(struct sosie_trainable_walk *walk, enum pass pass,
+                             const struct convolution *c, sosie_md src,
+                             sosie_md dst, dnnl_primitive_desc_t *pd)
+{
+    struct sosie_trainable *t = walk->t;
+    dnnl_primitive_desc_t hint = walk->hints[number(walk)];
+    switch (pass) {
+    case FORWARD:
+        return sosie_conv_pd(t->engine, src, c->any, c->bias, dst, &c->window,
+                             c->attr, pd);
+    case DATA_GRAD:
+        return sosie_conv_data_grad_pd(t->engine, src, c->any, dst, &c->window,
+                                       hint, c->attr, pd);
+    case WEIGHTS_GRAD:
+        break;
+    }
+    return sosie_conv_weights_grad_pd(t->engine, src, c->any, c->bias, dst,
+                                      &c->window, hint, c->attr, pd);
+}
+
+/* For the layouts given or, where oneDNN has only its reference for them (odd
+ * numbers of channels, small planes, dilation), dense, which is a product of
+ * matrices at least and many times faster: *src and *dst are then dense. */
+static dnnl_status_t quick_conv_pd(struct sosie_trainable_walk *walk,
+                                   enum pass pass, const struct convolution *c,
+                                   sosie_md *src, sosie_md *dst,
+                                   dnnl_primitive_desc_t *pd)
+{
+    const struct sosie_trainable_value *values = walk->t->values;
+    dnnl_primitive_desc_t dense = NULL;
+    sosie_md dense_src, dense_dst;
+    dnnl_status_t dnn = conv_pd(walk, pass, c, *src, *dst, pd);
+    if (dnn || !is_reference(*pd))
+        return dnn;
+    if ((dnn = dense_md(walk, &values[walk->node->inputs[0]].shape,
+                        &dense_src)) ||
+        (dnn = dense_md(walk, &values[walk->node->output].shape, &dense_dst)))
+        return dnn;
+    if (conv_pd(walk, pass, c, dense_src, dense_dst, &dense) ||
+        is_reference(dense)) {
+        dnnl_primitive_desc_destroy(dense);
+        return dnnl_success;
+    }
+    dnnl_primitive_desc_destroy(*pd);
+    *pd = dense;
+    *src = dense_src;
+    *dst = dense_dst;
+    return dnnl_success;
+}
+
 static enum sosie_status conv_forward(struct sosie_trainable_walk *walk,
                                       bool *done, struct sosie_error *err)
 {
@@ -391,49 +469,47 @@ static enum sosie_status conv_forward(struct sosie_trainable_walk *walk,
     sosie_value_id out = act ? act->output : node->output;
     bool has_bias = is_param(walk, SOSIE_CONV_B);
     struct sosie_spot x = sosie_training_value(walk, node->inputs[0]), w;
-    sosie_md src, given, any, bias = NULL, dst;
-    dnnl_primitive_attr_t attr = NULL;
+    struct convolution c = {.bias = NULL};
+    sosie_md src, dst;
     dnnl_primitive_desc_t pd = NULL;
-    struct sosie_conv_window window;
     struct args args = {.n = 0};
     dnnl_status_t dnn;
     enum sosie_status st;
 
     if (!is_param(walk, SOSIE_CONV_W) ||
-        !find_window(&node->conv.window, &window) ||
+        !find_window(&node->conv.window, &c.window) ||
         (node->n_inputs > SOSIE_CONV_B && !has_bias &&
          node->inputs[SOSIE_CONV_B] != SOSIE_NO_VALUE))
         return SOSIE_OK;
     if ((dnn = typed_md(walk, x.md, &src)) ||
-        (dnn = conv_weights(walk, &given, &any)) ||
+        (dnn = conv_weights(walk, &c.given, &c.any)) ||
         (dnn = any_md(walk, &t->values[out].shape, &dst)) ||
         (has_bias &&
-         (dnn = vector_md(walk, t->values[out].shape.dims[1], &bias))) ||
-        (dnn = conv_attr(walk, act, &attr)) ||
-        (dnn = sosie_conv_pd(t->engine, src, any, bias, dst, &window, attr,
-                             &pd)) ||
-        (dnn = sosie_pd_md(&t->mds, pd, dnnl_query_weights_md, &any)) ||
+         (dnn = vector_md(walk, t->values[out].shape.dims[1], &c.bias))) ||
+        (dnn = conv_attr(walk, act, &c.attr)) ||
+        (dnn = quick_conv_pd(walk, FORWARD, &c, &src, &dst, &pd)) ||
+        (dnn = sosie_pd_md(&t->mds, pd, dnnl_query_weights_md, &c.any)) ||
         (dnn =
              sosie_pd_md(&t->mds, pd, dnnl_query_dst_md, &t->values[out].md))) {
         dnnl_primitive_desc_destroy(pd);
-        dnnl_primitive_attr_destroy(attr);
+        dnnl_primitive_attr_destroy(c.attr);
         return fail(walk, dnn, err);
     }
-    dnnl_primitive_attr_destroy(attr);
+    dnnl_primitive_attr_destroy(c.attr);
     *done = true;
     if (act)
         walk->done[act - t->graph.nodes] = true;
     walk->hints[number(walk)] = pd;
     st = sosie_training_as(walk, x, src, &x, err);
     if (!st)
-        st =
-            packed(walk, param(walk, SOSIE_CONV_W, false, given), any, &w, err);
+        st = packed(walk, param(walk, SOSIE_CONV_W, false, c.given), c.any, &w,
+                    err);
     if (st)
         return st;
     put(&args, DNNL_ARG_SRC, x);
     put(&args, DNNL_ARG_WEIGHTS, w);
-    if (bias)
-        put(&args, DNNL_ARG_BIAS, param(walk, SOSIE_CONV_B, false, bias));
+    if (c.bias)
+        put(&args, DNNL_ARG_BIAS, param(walk, SOSIE_CONV_B, false, c.bias));
     put(&args, DNNL_ARG_DST, sosie_training_value(walk, out));
     return emit_hinted(walk, pd, &args, err);
 }
@@ -446,8 +522,9 @@ static enum sosie_status conv_data_grad(struct sosie_trainable_walk *walk,
     struct sosie_trainable *t = walk->t;
     const struct sosie_node *node = walk->node;
     sosie_value_id in = node->inputs[0];
+    struct convolution c = {.window = *window, .attr = t->attr};
     struct sosie_spot w, to;
-    sosie_md given, any, src;
+    sosie_md src, dst = from.md;
     dnnl_primitive_desc_t pd = NULL;
     struct args args = {.n = 0};
     enum sosie_status st;
@@ -455,17 +532,18 @@ static enum sosie_status conv_data_grad(struct sosie_trainable_walk *walk,
 
     if (!t->values[in].wants_grad)
         return SOSIE_OK;
-    if ((dnn = conv_weights(walk, &given, &any)) ||
+    if ((dnn = conv_weights(walk, &c.given, &c.any)) ||
         (dnn = typed_md(walk, t->values[in].md, &src)) ||
-        (dnn = sosie_conv_data_grad_pd(t->engine, src, any, from.md, window,
-                                       walk->hints[number(walk)], t->attr,
-                                       &pd)) ||
-        (dnn = sosie_pd_md(&t->mds, pd, dnnl_query_weights_md, &any))) {
+        (dnn = quick_conv_pd(walk, DATA_GRAD, &c, &src, &dst, &pd)) ||
+        (dnn = sosie_pd_md(&t->mds, pd, dnnl_query_weights_md, &c.any))) {
         dnnl_primitive_desc_destroy(pd);
         return fail(walk, dnn, err);
     }
     note(walk, pd, true);
-    st = packed(walk, param(walk, SOSIE_CONV_W, false, given), any, &w, err);
+    st =
+        packed(walk, param(walk, SOSIE_CONV_W, false, c.given), c.any, &w, err);
+    if (!st)
+        st = sosie_training_as(walk, from, dst, &from, err);
     if (st) {
         dnnl_primitive_desc_destroy(pd);
         return st;
@@ -485,38 +563,38 @@ conv_weights_grad(struct sosie_trainable_walk *walk, struct sosie_spot from,
 {
     struct sosie_trainable *t = walk->t;
     const struct sosie_node *node = walk->node;
-    bool has_bias = is_param(walk, SOSIE_CONV_B);
+    struct convolution c = {.window = *window, .attr = t->attr};
     struct sosie_spot x = sosie_training_value(walk, node->inputs[0]);
-    sosie_md given, any, bias = NULL, src;
+    sosie_md src, dst = from.md;
     dnnl_primitive_desc_t pd = NULL;
     struct args args = {.n = 0};
     enum sosie_status st;
     dnnl_status_t dnn;
 
-    if ((dnn = conv_weights(walk, &given, &any)) ||
+    if ((dnn = conv_weights(walk, &c.given, &c.any)) ||
         (dnn = typed_md(walk, x.md, &src)) ||
-        (has_bias &&
+        (is_param(walk, SOSIE_CONV_B) &&
          (dnn = vector_md(
               walk, t->graph.values[node->inputs[SOSIE_CONV_B]].shape.dims[0],
-              &bias))) ||
-        (dnn = sosie_conv_weights_grad_pd(t->engine, src, any, bias, from.md,
-                                          window, walk->hints[number(walk)],
-                                          t->attr, &pd)) ||
-        (dnn = sosie_pd_md(&t->mds, pd, dnnl_query_diff_weights_md, &any))) {
+              &c.bias))) ||
+        (dnn = quick_conv_pd(walk, WEIGHTS_GRAD, &c, &src, &dst, &pd)) ||
+        (dnn = sosie_pd_md(&t->mds, pd, dnnl_query_diff_weights_md, &c.any))) {
         dnnl_primitive_desc_destroy(pd);
         return fail(walk, dnn, err);
     }
     st = sosie_training_as(walk, x, src, &x, err);
+    if (!st)
+        st = sosie_training_as(walk, from, dst, &from, err);
     if (st) {
         dnnl_primitive_desc_destroy(pd);
         return st;
     }
     put(&args, DNNL_ARG_SRC, x);
     put(&args, DNNL_ARG_DIFF_DST, from);
-    if (bias)
-        put(&args, DNNL_ARG_DIFF_BIAS, param(walk, SOSIE_CONV_B, true, bias));
-    return emit_param_grad(walk, pd, &args,
-                           param(walk, SOSIE_CONV_W, true, given), any, err);
+    if (c.bias)
+        put(&args, DNNL_ARG_DIFF_BIAS, param(walk, SOSIE_CONV_B, true, c.bias));
+    return emit_param_grad(
+        walk, pd, &args, param(walk, SOSIE_CONV_W, true, c.given), c.any, err);
 }
 
 static enum sosie_status conv_backward(struct sosie_trainable_walk *walk,

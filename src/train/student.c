@@ -148,6 +148,19 @@ static void copy_metadata(const struct sosie_onnx *onnx, const char *key,
     snprintf(to, room, "%s", text ? text : usual);
 }
 
+/* A reader's graph has no outputs of its own yet: what they need is kept. */
+static enum sosie_status dequantize(struct sosie_onnx *onnx,
+                                    struct sosie_error *err)
+{
+    struct sosie_graph *graph = &onnx->graph;
+    if (onnx->n_outputs > SOSIE_MAX_OUTPUTS)
+        return sosie_fail(err, SOSIE_REFUSED, "%zu outputs, expected up to %d",
+                          onnx->n_outputs, SOSIE_MAX_OUTPUTS);
+    for (size_t i = 0; i < onnx->n_outputs; i++)
+        graph->outputs[graph->n_outputs++] = onnx->outputs[i].value;
+    return sosie_graph_dequantize(graph, err);
+}
+
 static enum sosie_status add_file(const struct sosie_student_options *options,
                                   struct sosie_student *student,
                                   struct aspects *aspects,
@@ -163,7 +176,7 @@ static enum sosie_status add_file(const struct sosie_student_options *options,
     if (!st)
         st = sosie_input_read(&student->onnx, &student->input, err);
     if (!st && sosie_graph_is_quantized(&student->onnx.graph))
-        st = sosie_graph_dequantize(&student->onnx.graph, err);
+        st = dequantize(&student->onnx, err);
     if (!st)
         st = find_features(&student->onnx, &student->features, err);
     if (!st) {
@@ -203,8 +216,14 @@ static enum sosie_status add_arch(const struct sosie_student_options *options,
     struct sosie_graph *graph = &student->graph;
     struct sosie_value image = {
         .name = "image", .shape = {4, {1, 3, options->size, options->size}}};
-    enum sosie_status st =
-        sosie_graph_add_value(graph, &image, &graph->inputs[0], err);
+    enum sosie_status st;
+    if (!options->arch || !options->size)
+        return sosie_fail(
+            err, SOSIE_BAD_INPUT,
+            "nothing to start from, expected an ONNX file, or one "
+            "of %s and the size of its input",
+            sosie_arch_names());
+    st = sosie_graph_add_value(graph, &image, &graph->inputs[0], err);
     if (st)
         return st;
     graph->n_inputs = 1;
@@ -320,8 +339,10 @@ sosie_student_init(const struct sosie_student_options *options,
         aspects.values[a] = SOSIE_NO_VALUE;
     st = options->init ? add_file(options, student, &aspects, err)
                        : add_arch(options, student, err);
+    student->first_new = (sosie_value_id)student->graph.n_values;
     if (!st)
         st = add_heads(options, student, aspects, err);
+    student->end_new = (sosie_value_id)student->graph.n_values;
     if (!st) { /* the features' value may become another */
         student->graph.outputs[student->graph.n_outputs++] = student->features;
         st = sosie_graph_tidy(&student->graph, err);
@@ -344,7 +365,11 @@ void sosie_student_release(struct sosie_student *student)
 
 /* ---- writing ------------------------------------------------------------- */
 
-enum { MAX_OUTPUTS = SOSIE_DATASET_MAX_COLUMNS + 4, MAX_METADATA = 32 };
+enum {
+    /* embedding, features, the aspects; the heads */
+    MAX_OUTPUTS = 2 + SOSIE_STUDENT_ASPECTS + SOSIE_DATASET_MAX_COLUMNS,
+    MAX_METADATA = 32
+};
 
 /* What is gathered for sosie_onnx_write. */
 struct writing {

@@ -62,7 +62,9 @@ struct sosie_student {
     struct sosie_graph graph;
     struct sosie_input input; /* dense strides, NCHW or NHWC */
     sosie_value_id features;
-    char scale[128], bias[128]; /* of the input, as in metadata */
+    sosie_value_id first_new, end_new; /* values that no file gave: those of
+                                          aspects and heads */
+    char scale[128], bias[128];        /* of the input, as in metadata */
     bool bgr;
     struct sosie_onnx onnx; /* lends the graph its constants, out of */
     unsigned char *bytes;   /* the file's */

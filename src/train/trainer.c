@@ -156,12 +156,18 @@ static enum sosie_status choose_trainable(struct sosie_trainer *t,
     return st;
 }
 
+bool trainer_is_new(const struct sosie_trainer *t,
+                    const struct sosie_param *param)
+{
+    const struct sosie_student *student = &t->students[0];
+    return param->value >= student->first_new &&
+           param->value < student->end_new;
+}
+
 /* What the optimiser moves: everything but statistics. */
 static enum sosie_status make_slices(struct sosie_trainer *t,
                                      struct sosie_error *err)
 {
-    const struct sosie_graph *graph = sosie_trainable_graph(t->trainable);
-    bool has_file = t->options.student.init != NULL;
     t->params = sosie_trainable_params(t->trainable, &t->n_floats);
     t->param_list = sosie_trainable_param_list(t->trainable, &t->n_params);
     t->slices =
@@ -171,16 +177,14 @@ static enum sosie_status make_slices(struct sosie_trainer *t,
         return sosie_fail(err, SOSIE_NO_MEMORY, "the optimiser");
     for (size_t p = 0; p < t->n_params; p++) {
         const struct sosie_param *param = &t->param_list[p];
-        const char *name = graph->values[param->value].name;
-        const char *dot = strrchr(name, '.');
-        bool is_new = has_file && dot &&
-                      (!strcmp(dot, ".weights") || !strcmp(dot, ".bias"));
         if (param->kind >= SOSIE_PARAM_MEAN)
             continue;
         t->slices[t->n_slices++] = (struct sosie_slice_options){
             .offset = param->offset,
             .n = param->n,
-            .rate = is_new ? t->options.head_rate : 1,
+            .rate = t->options.student.init && trainer_is_new(t, param)
+                        ? t->options.head_rate
+                        : 1,
             .decays = param->kind == SOSIE_PARAM_WEIGHT};
     }
     return sosie_optimiser_init(&t->optimiser, &t->options.optimiser, t->params,
@@ -351,7 +355,7 @@ enum sosie_status sosie_trainer_step(struct sosie_trainer *t,
                                   err);
         if (st) {
             sosie_error_prefix(err, "step %zu", t->step + 1);
-            return SOSIE_REFUSED;
+            return err->status = SOSIE_REFUSED;
         }
     }
     if (st)

@@ -79,6 +79,9 @@ struct sosie_trainer {
     double last_loss;
 };
 
+/* A parameter of an aspect or a head that no file gave. */
+bool trainer_is_new(const struct sosie_trainer *t,
+                    const struct sosie_param *param);
 /* Fills the batch of the next step, forward to the outputs. */
 SOSIE_MUST_CHECK enum sosie_status trainer_forward(struct sosie_trainer *t,
                                                    struct sosie_error *err);

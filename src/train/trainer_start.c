@@ -18,7 +18,7 @@ static size_t stride_of(size_t n, size_t most)
 
 /* ---- aspects ------------------------------------------------------------- */
 
-/* The parameter called so, or NULL. */
+/* The new parameter called so, or NULL. */
 static float *find_param(const struct sosie_trainer *t, const char *aspect,
                          const char *what, size_t *n)
 {
@@ -26,7 +26,8 @@ static float *find_param(const struct sosie_trainer *t, const char *aspect,
     char name[64];
     snprintf(name, sizeof(name), "%s.%s", aspect, what);
     for (size_t p = 0; p < t->n_params; p++)
-        if (!strcmp(graph->values[t->param_list[p].value].name, name)) {
+        if (trainer_is_new(t, &t->param_list[p]) &&
+            !strcmp(graph->values[t->param_list[p].value].name, name)) {
             *n = t->param_list[p].n;
             return t->params + t->param_list[p].offset;
         }
