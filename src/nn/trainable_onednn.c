@@ -93,8 +93,9 @@ static struct sosie_spot param(const struct sosie_trainable_walk *walk,
 
 static bool is_param(const struct sosie_trainable_walk *walk, size_t k)
 {
-    sosie_value_id id = walk->node->inputs[k];
-    return id != SOSIE_NO_VALUE && walk->t->param_of[id] != UINT32_MAX;
+    const struct sosie_node *node = walk->node;
+    return k < node->n_inputs && node->inputs[k] != SOSIE_NO_VALUE &&
+           walk->t->param_of[node->inputs[k]] != UINT32_MAX;
 }
 
 static dnnl_status_t vector_md(struct sosie_trainable_walk *walk, size_t n,

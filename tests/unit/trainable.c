@@ -435,6 +435,30 @@ static const struct {
     {6, {.n = 12, .kernel = {3}, .group = 6, .has_bias = true}},
 };
 
+/* As in files: value 0 is a weight, which stands in all unused inputs. */
+static void weights_before_all(struct net *net)
+{
+    struct sosie_node node = {
+        .op = SOSIE_OP_CONV,
+        .n_inputs = 2,
+        .conv = {
+            1, {.strides = {1, 1}, .dilations = {1, 1}, .pads = {1, 1, 1, 1}}}};
+    sosie_value_id x;
+    node.inputs[1] =
+        numbers(net, (struct sosie_shape){4, {8, 3, 3, 3}}, 0, 0.2F);
+    node.inputs[0] = input(net, 3, 13, 11);
+    x = relu(net, add(net, node));
+    x = relu(net, conv(net, x, (struct conv){.n = 8, .kernel = {3}}));
+    x = conv(net, x, (struct conv){.n = 24});
+    output(net, gemm(net, flatten(net, global(net, x)), 8, true, false));
+}
+
+static void weights_may_be_the_first_value(void **state)
+{
+    (void)state;
+    CHECK_NETWORK(weights_before_all);
+}
+
 static void convolutions_of_all_kinds(void **state)
 {
     (void)state;
@@ -1375,6 +1399,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolutions_of_all_kinds),
+        cmocka_unit_test(weights_may_be_the_first_value),
         cmocka_unit_test(batches_are_normalised),
         cmocka_unit_test(vectors_are_normalised_over_photos),
         cmocka_unit_test(values_that_several_read_get_all_gradients),
