@@ -223,8 +223,8 @@ static enum sosie_status choose_queries(struct run *run,
 
 /* ---- kinds --------------------------------------------------------------- */
 
-static void add_kind(struct sosie_evaluations *found, int what, size_t column,
-                     const char *name, const char *key)
+static void add_kind(struct sosie_evaluations *found, enum sosie_kind_what what,
+                     size_t column, const char *name, const char *key)
 {
     struct sosie_kind *kind = &found->kinds[found->n_kinds++];
     kind->what = what;

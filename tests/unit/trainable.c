@@ -374,7 +374,13 @@ static void check_network(const char *what, build_function *build)
 /* What the next network's convolution is like. */
 static struct conv variant;
 static size_t variant_in;
-static enum { NOTHING, RELU, CLIP, SHARED_RELU, RELU_AS_OUTPUT } variant_then;
+static enum then {
+    NOTHING,
+    RELU,
+    CLIP,
+    SHARED_RELU,
+    RELU_AS_OUTPUT
+} variant_then;
 
 static void one_convolution(struct net *net)
 {
@@ -467,7 +473,7 @@ static void convolutions_of_all_kinds(void **state)
             char what[64];
             variant = convs[i].conv;
             variant_in = convs[i].in;
-            variant_then = then;
+            variant_then = (enum then)then;
             snprintf(what, sizeof(what), "convolution %zu, then %d", i, then);
             check_network(what, one_convolution);
         }
