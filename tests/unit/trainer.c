@@ -177,6 +177,7 @@ static int set_up(void **state)
     o->student.dims[SOSIE_STUDENT_SHAPE] = 24;
     o->student.dims[SOSIE_STUDENT_COLOUR] = 12;
     o->student.dims[SOSIE_STUDENT_KIND] = 8;
+    o->student.weights[SOSIE_STUDENT_COLOUR] = 0.25F;
     o->batch = 32;
     o->shard = 8;
     o->n_workers = 1;
@@ -380,7 +381,7 @@ static void a_network_says_what_it_is(void **state)
         assert_string_equal(info->aspects[a].name, names[a]);
         assert_int_equal(info->aspects[a].dim, dims[a]);
     }
-    assert_true(fabs(info->aspects[1].weight - 0.6) < 1e-6);
+    assert_true(fabs(info->aspects[1].weight - 0.25) < 1e-9);
     assert_int_equal(info->n_logits, 4);
     assert_int_equal(info->n_labels, 4);
     for (size_t k = 0; k < 4; k++)
