@@ -278,6 +278,16 @@ static enum sosie_status forgive(struct session *s, enum sosie_status st,
     return SOSIE_OK;
 }
 
+/* Told to stop: what there is is kept. */
+static enum sosie_status stop(struct session *s, struct sosie_error *err)
+{
+    enum sosie_status st = save(s, err);
+    return st ? st
+              : sosie_fail(err, SOSIE_CANCELLED,
+                           "interrupted; --resume goes on from %s",
+                           s->checkpoint);
+}
+
 /* The model so far is written, then judged; at the end, reported. */
 static enum sosie_status end_epoch(struct session *s, struct sosie_error *err)
 {
@@ -291,16 +301,22 @@ static enum sosie_status end_epoch(struct session *s, struct sosie_error *err)
         .rate = (double)sosie_trainer_rate(s->trainer),
         .per_second = rate_of(s),
         .losses = sosie_trainer_take_losses(s->trainer)};
-    enum sosie_status st = write_model(s, err);
+    enum sosie_status st = write_model(s, err), judged = SOSIE_OK;
+    if (s->n_epochs && s->epochs[s->n_epochs - 1].epoch >= epoch.epoch) {
+        epoch = s->epochs[--s->n_epochs]; /* resumed at its end: once more */
+        epoch.n_measures = 0;
+    }
     if (!st)
-        st = judge(s, &epoch, &found, err);
+        judged = st = judge(s, &epoch, &found, err);
     st = forgive(s, st, o->out, err);
-    if (!st)
+    if (!st || judged == SOSIE_CANCELLED)
         st = keep_epoch(s, &epoch, err);
-    if (!st)
+    if (!st && judged != SOSIE_CANCELLED)
         st = forgive(s, save(s, err), s->checkpoint, err);
     if (!st && o->epoch)
         o->epoch(o->context, &epoch);
+    if (!st && judged == SOSIE_CANCELLED)
+        st = stop(s, err);
     if (!st && is_over(s) && o->report)
         st = sosie_session_report(o, &s->dataset,
                                   sosie_trainer_options(s->trainer), s->epochs,
@@ -340,6 +356,8 @@ static enum sosie_status train(struct session *s, struct sosie_error *err)
 
     s->start_ms = s->saved_ms = sosie_clock_ms();
     s->start_step = sosie_trainer_step_number(s->trainer);
+    if (is_over(s)) /* resumed: it was stopped while it was judged */
+        return end_epoch(s, err);
     while (!st && !is_over(s)) {
         st = sosie_trainer_step(s->trainer, err);
         if (st)
@@ -353,13 +371,8 @@ static enum sosie_status train(struct session *s, struct sosie_error *err)
         }
         if (!st && sosie_clock_ms() - told > 200) {
             told = sosie_clock_ms();
-            if (!tell_step(s, sosie_trainer_loss(s->trainer))) {
-                st = save(s, err);
-                if (!st)
-                    st = sosie_fail(err, SOSIE_CANCELLED,
-                                    "interrupted; --resume goes on from %s",
-                                    s->checkpoint);
-            }
+            if (!tell_step(s, sosie_trainer_loss(s->trainer)) && !is_over(s))
+                st = stop(s, err);
         }
     }
     return st;

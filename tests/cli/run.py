@@ -38,7 +38,8 @@ def half(data):
 def every_command_has_help_on_stdout():
     with shop(0) as s:
         for command in ("index CATALOG", "search CATALOG", "serve CATALOG", "check CATALOG",
-                        "eval MODEL...", "model info FILE", "model run FILE", "model quantize MODEL"):
+                        "train DATASET...", "eval MODEL...", "model info FILE",
+                        "model run FILE", "model quantize MODEL"):
             done = s.run(*command.split()[:-1], "--help")
             assert done.stdout.startswith(f"sosie {command}"), done.stdout
             assert done.stderr == ""
@@ -63,6 +64,21 @@ def a_wrong_command_line_is_exit_status_2():
                 (["search", "a", "b", "--weights", "taste"], "expected NAME=NUMBER"),
                 (["search", "a", "b", "--crop", "0,0,1"], "expected x,y,w,h"),
                 (["search", "a", "b", "--item", "c"], "not both"),
+                (["train"], "needs a DATASET"), (["train", "a"], "needs -o MODEL.onnx"),
+                (["train", "a", "-o"], "-o needs a value"),
+                (["train", "a", "-o", "b", "--batch", "6"], 'is "6", expected a multiple of 4'),
+                (["train", "a", "-o", "b", "--size", "31"], 'is "31", expected 32 to 1024'),
+                (["train", "a", "-o", "b", "--epochs", "0"], 'is "0", expected a number above 0'),
+                (["train", "a", "-o", "b", "--epochs", "nan"], 'is "nan", expected a number above'),
+                (["train", "a", "-o", "b", "--rate", "1e9"], 'is "1e9", expected a number above 0'),
+                (["train", "a", "-o", "b", "--optimiser", "adam"], "expected adamw or sgd"),
+                (["train", "a", "-o", "b", "--losses", "heads"], "expected heads=1,identity=1"),
+                (["train", "a", "-o", "b", "--losses", "heads=-1"], "expected heads=1,identity=1"),
+                (["train", "a", "-o", "b", "--labels", ","], "expected 1 to 8 names"),
+                (["train", "a", "-o", "b", "--labels", "a,b,c,d,e,f,g,h,i"], "expected 1 to 8"),
+                (["train", "a", "-o", "b", "--precision", "f8"], "expected f32, bf16"),
+                (["train", "a", "-o", "b", "--metadata", "=x"], "expected KEY=TEXT"),
+                (["train", "a", "-o", "b", "--init", "c", "--arch", "d"], "not both"),
                 (["eval", "a"], "needs a MODEL and a DATASET"),
                 (["eval", "a", "b", "--gallery", "train"], "expected all or val"),
                 (["eval", "a", "b", "--labels", ","], "--labels names nothing"),
@@ -368,6 +384,83 @@ def a_catalog_keeps_the_precision_it_was_made_in():
         assert hits[0]["path"] == photo.name and hits[0]["score"] > 0.9999
 
 
+# ---- training ----------------------------------------------------------------
+
+SMALL = ("--arch", "sosie-s", "--size", 32, "--batch", 16)
+
+
+def a_network_is_trained_on_class_folders():
+    with shop(12) as s:
+        model, page = s.folder / "mine.onnx", s.folder / "report.html"
+        done = s.run("train", s.photos, "-o", model, *SMALL, "--epochs", 3, "--report", page,
+                     "--metadata", "sosie.note=by a test", "--json")
+        assert done.stderr == ""
+        *epochs, result = map(json.loads, done.stdout.splitlines())
+        assert [e["epoch"] for e in epochs] == [1, 2, 3]
+        assert all(e["loss"] > 0 and e["per_second"] > 0 and e["val"] for e in epochs), epochs
+        assert result["train"] + result["val"] == result["photos"] == 36 and result["bad"] == 0
+        assert result["bytes"] == model.stat().st_size and result["parameters"] > 100000
+        assert result["model"] == str(model) and result["precision"] in ("f32", "bf16")
+        assert b"by a test" in model.read_bytes()
+        assert page.read_text().startswith("<!doctype html>")
+        says(s.run("model", "info", model), "Nx3x32x32")
+        s.run("index", s.catalog, s.photos, "--model", model)
+        hits = json.loads(s.run("search", s.catalog, s.photos / "red/1.png", "--json").stdout)["hits"]
+        assert hits[0]["id"] == "red/1.png"
+        again = s.folder / "finer.onnx"
+        done = s.run("train", s.photos, "-o", again, "--init", model, "--epochs", 1, "--batch", 16)
+        says(done, "epoch 1  loss", "finer.onnx: ", "trained on")
+        assert sorted(p.name for p in s.folder.iterdir() if p.is_file()) == [
+            "finer.onnx", "finer.onnx.checkpoint", "mine.onnx", "mine.onnx.checkpoint", "report.html"]
+
+
+def ctrl_c_leaves_a_checkpoint_to_go_on_from():
+    with shop(12) as s:
+        model = s.folder / "mine.onnx"
+        arguments = ("train", s.photos, "-o", model, *SMALL, "--epochs", 8, "--json")
+        says(s.run(*arguments, "--resume", code=1), "no checkpoint to resume from")
+        process = subprocess.Popen([s.sosie, *map(str, arguments)], bufsize=0,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        first = json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        if process.returncode == 0:
+            raise Skip("the machine was faster than Ctrl-C")
+        assert process.returncode == 1 and b"interrupted; --resume goes on from" in err, err
+        n_done = 1 + len(out.splitlines())
+        says(s.run(*arguments, "--seed", 2, "--resume", code=1), "other options")
+        done = s.run(*arguments, "--resume")
+        *epochs, result = map(json.loads, done.stdout.splitlines())
+        assert first["epoch"] == 1 and epochs[-1]["epoch"] == 8
+        assert n_done + len(epochs) == 8 and "model" in result
+        resumed = model.read_bytes()
+        page = s.folder / "report.html"  # asked for too late: the end is judged again
+        done = s.run(*arguments, "--resume", "--report", page)
+        assert json.loads(done.stdout.splitlines()[0]) == epochs[-1] and page.exists()
+        s.run(*arguments)
+        assert model.read_bytes() == resumed
+        checkpoint = s.folder / "mine.onnx.checkpoint"
+        checkpoint.write_bytes(half(checkpoint.read_bytes()))
+        says(s.run(*arguments, "--resume", code=3), "is cut off")
+
+
+def photos_that_cannot_be_trained_on_are_skipped():
+    with shop(12) as s:
+        (s.photos / "red/text.jpg").write_text("not a photo\n")
+        (s.photos / "red/cut.png").write_bytes(half(garment("red", 1)))
+        arguments = ("train", s.photos, "-o", s.folder / "mine.onnx", *SMALL, "--epochs", 1)
+        done = s.run(*arguments, "--json")
+        says(done, "red/text.jpg: looks like text", "red/cut.png: PNG is truncated")
+        assert json.loads(done.stdout.splitlines()[-1])["bad"] == 2
+        says(s.run(*arguments, "--batch", 128, code=1), "photos to train on", "needs 64")
+        says(s.run(*arguments, "--labels", "taste", code=1), "taste")
+        says(s.run("train", s.photos, "-o", s.folder / "no/mine.onnx", *SMALL, "--epochs", 1,
+                   code=1), "no")
+        says(s.run("train", s.photos / "red", "-o", s.folder / "mine.onnx", *SMALL, code=1), "class")
+        says(s.run("train", s.photos, "-o", s.folder / "mine.onnx", "--batch", 16,
+                   "--init", s.photos / "red/1.png", code=1), "1.png")
+
+
 # ---- index and search --------------------------------------------------------
 
 def a_folder_of_class_folders_becomes_a_catalog():
@@ -647,6 +740,8 @@ if __name__ == "__main__":
         a_network_is_quantised_and_the_loss_is_said,
         how_well_a_model_finds_is_measured, a_data_set_may_be_a_folder_or_a_catalog,
         one_model_is_judged_against_another, what_cannot_be_evaluated_is_said,
+        a_network_is_trained_on_class_folders, ctrl_c_leaves_a_checkpoint_to_go_on_from,
+        photos_that_cannot_be_trained_on_are_skipped,
         the_precision_that_auto_took_is_remembered,
         a_catalog_keeps_the_precision_it_was_made_in,
         a_folder_of_class_folders_becomes_a_catalog, a_plain_folder_has_no_classes,
