@@ -106,13 +106,13 @@ static dnnl_status_t vector_md(struct sosie_trainable_walk *walk, size_t n,
 }
 
 static dnnl_status_t any_md(struct sosie_trainable_walk *walk,
-                            const struct sosie_shape *shape, sosie_md *md)
+                            const struct sosie_shape *shape,
+                            dnnl_data_type_t type, sosie_md *md)
 {
     dnnl_dims_t dims;
     for (size_t i = 0; i < shape->rank; i++)
         dims[i] = (int64_t)shape->dims[i];
-    return sosie_md_any(&walk->t->mds, (int)shape->rank, dims, element(walk),
-                        md);
+    return sosie_md_any(&walk->t->mds, (int)shape->rank, dims, type, md);
 }
 
 static dnnl_status_t dense_md(struct sosie_trainable_walk *walk,
@@ -484,7 +484,7 @@ static enum sosie_status conv_forward(struct sosie_trainable_walk *walk,
         return SOSIE_OK;
     if ((dnn = typed_md(walk, x.md, &src)) ||
         (dnn = conv_weights(walk, &c.given, &c.any)) ||
-        (dnn = any_md(walk, &t->values[out].shape, &dst)) ||
+        (dnn = any_md(walk, &t->values[out].shape, element(walk), &dst)) ||
         (has_bias &&
          (dnn = vector_md(walk, t->values[out].shape.dims[1], &c.bias))) ||
         (dnn = conv_attr(walk, act, &c.attr)) ||
@@ -816,7 +816,7 @@ static enum sosie_status pool_forward(struct sosie_trainable_walk *walk,
     struct args args = {.n = 0};
     dnnl_status_t dnn;
 
-    if ((dnn = any_md(walk, &out->shape, &dst)) ||
+    if ((dnn = any_md(walk, &out->shape, sosie_md_type(x.md), &dst)) ||
         (dnn = sosie_pool_training_pd(t->engine, pool->kind, x.md, dst,
                                       pool->kernel, &pool->window, t->attr,
                                       &pd)) ||
@@ -941,7 +941,7 @@ static enum sosie_status product_forward(struct sosie_trainable_walk *walk,
 
     if ((dnn = typed_md(walk, x.md, &src)) ||
         (dnn = any_weights(walk, product, &any)) ||
-        (dnn = any_md(walk, &out->shape, &dst)) ||
+        (dnn = any_md(walk, &out->shape, element(walk), &dst)) ||
         (dnn = sosie_inner_product_pd(t->engine, src, any, product->bias, dst,
                                       t->attr, &pd)) ||
         (dnn = sosie_pd_md(&t->mds, pd, dnnl_query_weights_md, &any)) ||
