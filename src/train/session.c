@@ -413,6 +413,9 @@ enum sosie_status sosie_session_run(const struct sosie_session_options *options,
         sosie_path_kind(s.checkpoint) != SOSIE_PATH_FILE)
         st = sosie_fail(err, SOSIE_NOT_FOUND,
                         "%s: no checkpoint to resume from", s.checkpoint);
+    if (!st && options->resume && trainer.precision == SOSIE_PRECISION_AUTO)
+        st = sosie_trainer_saved_precision(s.checkpoint, &trainer.precision,
+                                           err);
     if (!st)
         st = open_photos(&s, err);
     trainer.progress = on_teaching;

@@ -121,7 +121,8 @@ static enum sosie_status make_trainable(struct sosie_trainer *t, bool bf16,
     return sosie_trainable_create(&student->graph, &options, out, err);
 }
 
-/* In the precision wanted, or the one that a few passes are faster in. */
+/* In the precision wanted, or the one that a few passes are faster in. A
+ * network that can't be had in bfloat16 is trained in float32. */
 static enum sosie_status choose_trainable(struct sosie_trainer *t,
                                           struct sosie_error *err)
 {
@@ -142,8 +143,9 @@ static enum sosie_status choose_trainable(struct sosie_trainer *t,
         return st;
     t->options.precision = SOSIE_PRECISION_F32;
     st = make_trainable(t, true, &other, err);
-    if (!st)
-        st = time_passes(t, t->trainable, &f32, err);
+    if (st)
+        return st == SOSIE_REFUSED ? SOSIE_OK : st;
+    st = time_passes(t, t->trainable, &f32, err);
     if (!st)
         st = time_passes(t, other, &bf16, err);
     if (!st && bf16 < f32) {

@@ -124,6 +124,12 @@ SOSIE_MUST_CHECK enum sosie_status
 sosie_trainer_save(const struct sosie_trainer *trainer, const char *path,
                    const void *extra, size_t extra_size,
                    struct sosie_error *err);
+/* The precision that a checkpoint's training was in, which goes on in the same:
+ * AUTO might choose another the next time. Errors: those of reading a file,
+ * CORRUPT. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_trainer_saved_precision(const char *path, enum sosie_precision *precision,
+                              struct sosie_error *err);
 /* *extra is the caller's (free). Errors: CORRUPT if the file is damaged,
  * BAD_INPUT if it belongs to other options or another data set; nothing is
  * changed then. */
