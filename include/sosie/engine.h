@@ -201,6 +201,9 @@ sosie_engine_photo(struct sosie_engine *engine, const char *class_name,
 
 struct sosie_engine_stats {
     size_t n_items, n_photos, n_classes;
+    /* How classes are predicted: by the catalog's "head", the model's "labels",
+     * or the neighbours' "votes". */
+    const char *classes_by;
     size_t n_aspects;
     struct sosie_aspect aspects[SOSIE_MAX_ASPECTS];
     bool own_aspects; /* the model's own */
