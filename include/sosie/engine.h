@@ -113,13 +113,15 @@ sosie_engine_index(struct sosie_engine *engine,
 
 /* ---- search -------------------------------------------------------------- */
 
+struct sosie_weight {
+    char aspect[SOSIE_ASPECT_NAME_MAX + 1];
+    double weight; /* >= 0 */
+};
+
 /* How much each aspect counts; one that is not named does not. */
 struct sosie_weights {
     size_t n; /* 0: as the catalog's aspects say */
-    struct sosie_weight {
-        char aspect[SOSIE_ASPECT_NAME_MAX + 1];
-        double weight; /* >= 0, not all 0 */
-    } items[SOSIE_MAX_ASPECTS];
+    struct sosie_weight items[SOSIE_MAX_ASPECTS]; /* not all 0 */
 };
 
 struct sosie_query {
