@@ -113,13 +113,15 @@ sosie_engine_index(struct sosie_engine *engine,
 
 /* ---- search -------------------------------------------------------------- */
 
+struct sosie_weight {
+    char aspect[SOSIE_ASPECT_NAME_MAX + 1];
+    double weight; /* >= 0 */
+};
+
 /* How much each aspect counts; one that is not named does not. */
 struct sosie_weights {
     size_t n; /* 0: as the catalog's aspects say */
-    struct sosie_weight {
-        char aspect[SOSIE_ASPECT_NAME_MAX + 1];
-        double weight; /* >= 0, not all 0 */
-    } items[SOSIE_MAX_ASPECTS];
+    struct sosie_weight items[SOSIE_MAX_ASPECTS]; /* not all 0 */
 };
 
 struct sosie_query {
@@ -201,6 +203,9 @@ sosie_engine_photo(struct sosie_engine *engine, const char *class_name,
 
 struct sosie_engine_stats {
     size_t n_items, n_photos, n_classes;
+    /* How classes are predicted: by the catalog's "head", the model's "labels",
+     * or the neighbours' "votes". */
+    const char *classes_by;
     size_t n_aspects;
     struct sosie_aspect aspects[SOSIE_MAX_ASPECTS];
     bool own_aspects; /* the model's own */

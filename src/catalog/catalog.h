@@ -199,6 +199,18 @@ sosie_catalog_each_embedding(struct sosie_catalog *catalog, uint64_t after,
                              sosie_row_visit *visit, void *context,
                              struct sosie_error *err);
 
+/* Called for each row; `product` is the same text for photos of one product: of
+ * one item, or of the items of one group. */
+typedef enum sosie_status sosie_product_visit(void *context, uint64_t row,
+                                              const char *product,
+                                              struct sosie_error *err);
+
+/* The rows of sosie_catalog_each_embedding, from the first. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_catalog_each_product(struct sosie_catalog *catalog,
+                           sosie_product_visit *visit, void *context,
+                           struct sosie_error *err);
+
 /* The first photo above row `after`, of all or of those whose embedding is of
  * another transform; *photo is NULL at the end. Only its row and file are
  * filled; *root is the folder of its source. */

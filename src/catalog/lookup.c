@@ -229,6 +229,36 @@ enum sosie_status sosie_catalog_each_embedding(struct sosie_catalog *catalog,
     return st;
 }
 
+enum sosie_status sosie_catalog_each_product(struct sosie_catalog *catalog,
+                                             sosie_product_visit *visit,
+                                             void *context,
+                                             struct sosie_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    enum sosie_status st;
+    sosie_catalog_lock(catalog);
+    st = sosie_sql(catalog, &statement, err,
+                   "SELECT row, coalesce('group ' || grp, 'item ' || name)"
+                   " FROM photo JOIN item ON item.id = item"
+                   " WHERE transform = " CURRENT " ORDER BY row",
+                   "");
+    if (!st)
+        st = sosie_sql_step(catalog, statement, &row, err);
+    while (!st && row) {
+        const void *product = sqlite3_column_text(statement, 1);
+        st = product
+                 ? visit(context, (uint64_t)sqlite3_column_int64(statement, 0),
+                         product, err)
+                 : no_memory(err);
+        if (!st)
+            st = sosie_sql_step(catalog, statement, &row, err);
+    }
+    sosie_sql_reset(statement);
+    sosie_catalog_unlock(catalog);
+    return st;
+}
+
 static enum sosie_status next_photo(struct sosie_catalog *catalog,
                                     const char *query, uint64_t after,
                                     struct sosie_arena *arena,

@@ -52,6 +52,11 @@ bool cli_is_interrupted(void);
 void cli_block_signals(void);
 void cli_wait_for_signal(void);
 
+/* ---- train_head.c -------------------------------------------------------- */
+
+/* `sosie train --head-only CATALOG`; n_workers 0: one a CPU. */
+int cli_train_head(const char *catalog, size_t n_workers, bool json);
+
 /* ---- cmd_model.c --------------------------------------------------------- */
 
 struct sosie_net_options;

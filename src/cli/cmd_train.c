@@ -55,6 +55,9 @@ static const char help[] =
     "auto)\n"
     "  --workers N          threads (default: one a processor)\n"
     "  --seed N             (default 1)\n"
+    "  --head-only          only fit a class head to a CATALOG, which is the "
+    "one\n"
+    "                       argument: seconds, on the embeddings it has\n"
     "Files:\n"
     "  --checkpoint FILE    (default MODEL.onnx.checkpoint)\n"
     "  --resume             go on from it\n"
@@ -67,13 +70,14 @@ static const char help[] =
     "  sosie train photos/ -o mine.onnx --init models/sosie.onnx\n"
     "  sosie train styles.csv -o mine.onnx --labels class,color --variants \\\n"
     "    --map id=id,image=file,class=articleType,title=productDisplayName,\\\n"
-    "  color=baseColour\n";
+    "  color=baseColour\n"
+    "  sosie train --head-only shop.catalog\n";
 
 enum { MAX_METADATA = 8 };
 
 struct command {
     struct cli_progress line;
-    bool json;
+    bool json, head_only;
     char *labels; /* cut into names */
     struct sosie_onnx_property metadata[MAX_METADATA];
     size_t n_metadata;
@@ -244,6 +248,7 @@ enum {
     OPT_CACHE,
     OPT_REPORT,
     OPT_METADATA,
+    OPT_HEAD_ONLY,
     OPT_JSON,
     OPT_HELP
 };
@@ -274,6 +279,7 @@ static const struct option longs[] = {
     {"cache", required_argument, NULL, OPT_CACHE},
     {"report", required_argument, NULL, OPT_REPORT},
     {"metadata", required_argument, NULL, OPT_METADATA},
+    {"head-only", no_argument, NULL, OPT_HEAD_ONLY},
     {"json", no_argument, NULL, OPT_JSON},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0}};
@@ -426,6 +432,9 @@ static int read_option(int option, char **argv, struct command *command,
         break;
     case OPT_METADATA:
         return read_metadata(optarg, command);
+    case OPT_HEAD_ONLY:
+        command->head_only = true;
+        break;
     case OPT_JSON:
         command->json = true;
         break;
@@ -485,8 +494,13 @@ static void choose_shard(struct sosie_trainer_options *trainer)
     trainer->shard = shard;
 }
 
-static int check(const struct sosie_session_options *o, int n_sources)
+static int check(const struct command *command,
+                 const struct sosie_session_options *o, int n_sources)
 {
+    if (command->head_only && (n_sources != 1 || o->out))
+        return cli_usage("train", "--head-only takes one CATALOG, and no -o");
+    if (command->head_only)
+        return 0;
     if (!n_sources)
         return cli_usage("train", "needs a DATASET");
     if (!o->out)
@@ -514,8 +528,11 @@ int cli_train(int argc, char **argv)
            (option = getopt_long(argc, argv, ":o:", longs, NULL)) != -1)
         code = read_option(option, argv, &command, &options);
     if (!code)
-        code = check(&options, argc - optind);
-    if (!code) {
+        code = check(&command, &options, argc - optind);
+    if (!code && command.head_only) {
+        code = cli_train_head(argv[optind], options.trainer.n_workers,
+                              command.json);
+    } else if (!code) {
         options.dataset.sources = (const char *const *)argv + optind;
         options.dataset.n_sources = (size_t)(argc - optind);
         options.metadata = command.metadata;

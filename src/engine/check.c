@@ -50,6 +50,25 @@ static void note_aspects(const struct check *check,
              SOSIE_WHITEN_MIN_PHOTOS, SOSIE_WHITEN_DIM);
 }
 
+static enum sosie_status check_head(const struct check *check,
+                                    const char *folder,
+                                    struct sosie_catalog *catalog,
+                                    const struct sosie_view *view,
+                                    struct sosie_error *err)
+{
+    struct sosie_head head;
+    enum sosie_status st = sosie_head_read(folder, catalog, &head, err);
+    if (st)
+        return st;
+    if (head.n_classes)
+        note(check, "class head: %zu classes, %s", head.n_classes,
+             view->head_classes
+                 ? "in use"
+                 : "not in use: it is of other classes or embeddings");
+    sosie_head_release(&head);
+    return SOSIE_OK;
+}
+
 static enum sosie_status check_parts(const struct check *check,
                                      const char *folder,
                                      struct sosie_catalog *catalog,
@@ -84,6 +103,8 @@ static enum sosie_status check_parts(const struct check *check,
     st = sosie_store_verify(folder, catalog, &view->shape, &n_segments, err);
     if (!st)
         note(check, "segments: %zu, the same as the database", n_segments);
+    if (!st)
+        st = check_head(check, folder, catalog, view, err);
 out:
     sosie_view_close(view);
     sosie_model_close(model);

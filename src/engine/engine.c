@@ -35,10 +35,11 @@ char *sosie_path_join(const char *folder, const char *name)
  * model before it has a database. */
 static bool is_ours(const char *name)
 {
-    const char *end = strstr(name, ".seg");
+    const char *end = strstr(name, ".seg"), *head = strstr(name, ".head");
     return !strncmp(name, "catalog.db", 10) || !strcmp(name, "model.onnx") ||
            !strcmp(name, "model.onnx.tmp") || !strcmp(name, "lock") ||
            (end && (!end[4] || !strcmp(end, ".seg.tmp"))) ||
+           (head && (!head[5] || !strcmp(head, ".head.tmp"))) ||
            !strcmp(name, ".") || !strcmp(name, "..");
 }
 
@@ -506,6 +507,9 @@ enum sosie_status sosie_engine_stats(struct sosie_engine *engine,
         .n_classes = n_classes,
         .n_aspects = view->shape.n_aspects,
         .own_aspects = view->own_aspects,
+        .classes_by = view->head_classes    ? "head"
+                      : view->label_classes ? "labels"
+                                            : "votes",
         .whitened = view->whitening,
         .precision = sosie_model_info(engine->model)->precision};
     memcpy(stats->aspects, view->aspects, sizeof(stats->aspects));

@@ -5,6 +5,7 @@
  *   embed.c    photo bytes -> features -> packed embedding
  *   queue.c    who embeds when; photos that wait are embedded together
  *   search.c   query -> neighbours -> classes and hits
+ *   head.c     the catalog's own class head
  *   indexing.c sources -> catalog
  *   check.c    verification
  *
@@ -19,6 +20,7 @@
 #include "base/arena.h"
 #include "catalog/catalog.h"
 #include "engine/aspects.h"
+#include "engine/head.h"
 #include "image/colour.h"
 #include "model/model.h"
 #include "sosie/engine.h"
@@ -40,9 +42,12 @@ struct sosie_view {
     struct sosie_store *store;
     struct sosie_arena arena; /* owns the names */
     struct sosie_class_names classes;
-    /* Class id of each of the model's labels when every class of the catalog is
-     * among them; NULL: classes are predicted by the neighbours' votes. */
-    uint32_t *label_classes;
+    /* How classes are predicted: by the catalog's head, if it fits (else it has
+     * no classes): the class id of each of its classes; else by the model, when
+     * every class of the catalog is among its labels: the class id of each;
+     * else both are NULL and the neighbours vote. */
+    struct sosie_head head;
+    uint32_t *head_classes, *label_classes;
 };
 
 /* ---- embedding ----------------------------------------------------------- */

@@ -218,6 +218,12 @@ static void unpack(struct search *search, const int8_t *packed)
     }
 }
 
+static bool predicts_by_model(const struct search *search)
+{
+    return search->view->label_classes && !search->view->head_classes &&
+           search->query->photo;
+}
+
 /* The labels' probabilities, softmax(logits / temperature), by class id. */
 static void predict_by_model(struct search *search, const float *logits)
 {
@@ -234,6 +240,24 @@ static void predict_by_model(struct search *search, const float *logits)
     search->class_scores[0] = 0; /* labels that the catalog does not have */
 }
 
+/* The probabilities of the catalog's head, by class id. */
+static enum sosie_status predict_by_head(struct search *search,
+                                         struct sosie_error *err)
+{
+    const struct sosie_view *view = search->view;
+    float *x = sosie_arena_alloc(
+        search->arena, sosie_row_packed_size(&view->shape), sizeof(*x));
+    double *probabilities = sosie_arena_alloc(
+        search->arena, view->head.n_classes, sizeof(*probabilities));
+    if (!x || !probabilities)
+        return no_memory(err);
+    sosie_head_input(&view->shape, search->codes, search->scales, x);
+    sosie_head_predict(&view->head, x, probabilities);
+    for (size_t c = 0; c < view->head.n_classes; c++)
+        search->class_scores[view->head_classes[c]] = probabilities[c];
+    return SOSIE_OK;
+}
+
 /* The decoded photo through the network. */
 static enum sosie_status embed_pixels(struct search *search, const uint8_t *rgb,
                                       const float *colours, int8_t *packed,
@@ -241,7 +265,7 @@ static enum sosie_status embed_pixels(struct search *search, const uint8_t *rgb,
 {
     const struct sosie_model_info *info =
         sosie_model_info(search->engine->model);
-    bool with_logits = search->view->label_classes;
+    bool with_logits = predicts_by_model(search);
     struct sosie_waiting photo = {.rgb = rgb};
     photo.features = sosie_arena_alloc(search->arena, info->dim, sizeof(float));
     if (with_logits)
@@ -503,7 +527,9 @@ static enum sosie_status find(struct search *search, struct sosie_error *err)
         st = find_class(search, query->class_name, &chosen, err);
     if (!st)
         st = scan(search, k, &top, err);
-    if (!st && (!search->view->label_classes || query->item))
+    if (!st && search->view->head_classes)
+        st = predict_by_head(search, err);
+    else if (!st && !predicts_by_model(search))
         vote(search, &top);
     if (!st)
         st = rank_classes(search, ids, err);

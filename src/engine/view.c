@@ -1,5 +1,7 @@
-/* view.c: the catalog at one moment: aspects, vectors, class names. */
+/* view.c: the catalog at one moment: aspects, vectors, classes. */
 #include "engine/engine_private.h"
+
+#include "base/log.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +84,58 @@ static void match_labels(struct sosie_view *view,
         view->label_classes = map;
 }
 
+static bool is_class(const char *name)
+{
+    return name && strcmp(name, SOSIE_NO_CLASS) != 0;
+}
+
+static bool takes_embeddings(const struct sosie_head *head,
+                             const struct sosie_view *view)
+{
+    bool takes = head->transform == view->transform &&
+                 head->shape.n_aspects == view->shape.n_aspects;
+    for (size_t j = 0; takes && j < view->shape.n_aspects; j++)
+        takes = head->shape.dims[j] == view->shape.dims[j];
+    return takes;
+}
+
+/* The class ids of the head's classes, if those are just the catalog's. */
+static uint32_t *match_classes(struct sosie_view *view)
+{
+    const struct sosie_head *head = &view->head;
+    const struct sosie_class_names *classes = &view->classes;
+    uint32_t *map =
+        sosie_arena_alloc(&view->arena, head->n_classes, sizeof(*map));
+    size_t n = 0;
+    for (size_t i = 0; map && i < classes->n; i++) {
+        size_t c = 0;
+        if (!is_class(classes->names[i]))
+            continue;
+        while (c < head->n_classes && strcmp(head->names[c], classes->names[i]))
+            c++;
+        if (c == head->n_classes)
+            return NULL;
+        map[c] = (uint32_t)i;
+        n++;
+    }
+    return n == head->n_classes ? map : NULL;
+}
+
+/* A head that is damaged or does not fit is no reason to search nothing. */
+static void find_head(struct sosie_view *view, const char *folder,
+                      struct sosie_catalog *catalog)
+{
+    struct sosie_error err;
+    enum sosie_status st = sosie_head_read(folder, catalog, &view->head, &err);
+    if (st)
+        sosie_log(SOSIE_LOG_WARN, "engine", "the class head is not used: %s",
+                  err.text);
+    if (!st && view->head.n_classes && takes_embeddings(&view->head, view))
+        view->head_classes = match_classes(view);
+    if (!view->head_classes)
+        sosie_head_release(&view->head);
+}
+
 enum sosie_status sosie_view_open(const char *folder,
                                   struct sosie_catalog *catalog,
                                   const struct sosie_model_info *info,
@@ -104,6 +158,8 @@ enum sosie_status sosie_view_open(const char *folder,
         st = sosie_catalog_classes(catalog, &view->arena, &view->classes, err);
     if (!st)
         st = sosie_catalog_version(catalog, &view->version, err);
+    if (!st)
+        find_head(view, folder, catalog);
     sosie_catalog_end_reading(catalog);
     if (st) {
         sosie_view_close(view);
@@ -120,6 +176,7 @@ void sosie_view_close(struct sosie_view *view)
         return;
     sosie_store_close(view->store);
     sosie_whitening_destroy(view->whitening);
+    sosie_head_release(&view->head);
     sosie_arena_release(&view->arena);
     free(view);
 }

@@ -48,10 +48,11 @@ static json_t *stats_json(const struct sosie_engine_stats *stats)
                                         (json_int_t)stats->aspects[j].dim,
                                         "weight", stats->aspects[j].weight));
     return json_pack(
-        "{s:I, s:I, s:I, s:s, s:o}", "items", (json_int_t)stats->n_items,
+        "{s:I, s:I, s:I, s:s, s:s, s:o}", "items", (json_int_t)stats->n_items,
         "photos", (json_int_t)stats->n_photos, "classes",
-        (json_int_t)stats->n_classes, "precision",
-        sosie_precision_name(stats->precision), "aspects", aspects);
+        (json_int_t)stats->n_classes, "classes_by", stats->classes_by,
+        "precision", sosie_precision_name(stats->precision), "aspects",
+        aspects);
 }
 
 /* What the catalog holds, and how its hits are scored. */

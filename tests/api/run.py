@@ -158,6 +158,7 @@ def health_readiness_and_wrong_addresses():
     assert ready["items"] == 18 and ready["classes"] == 3
     stats = ok(server.request("GET", "/v1/stats"))
     assert stats["items"] == 18 and stats["precision"] in ("f32", "bf16"), stats
+    assert stats["classes_by"] == "labels", stats
     assert stats["aspects"] == [{"name": "shape", "dim": 320, "weight": 1.0},
                                 {"name": "colour", "dim": 64, "weight": 0.55}]
     error_of(server.request("GET", "/v1/search"), 405)
@@ -207,6 +208,17 @@ def a_models_own_aspects_are_weighed_and_told():
                      "shape, colour and kind")
 
 
+def a_head_that_is_fitted_while_serving_predicts():
+    with Shop(SOSIE, 20) as own:
+        own.index()
+        with Server(own.sosie, own.catalog) as other:
+            own.run("train", "--head-only", own.catalog)
+            time.sleep(0.3)
+            assert ok(other.request("GET", "/v1/stats"))["classes_by"] == "head"
+            body = ok(other.post("/v1/search", {"image": ("a.png", PHOTO)}))
+            assert body["classes"][0]["class"] == "red", body["classes"]
+
+
 def what_is_indexed_while_serving_is_found():
     new = png(48, 48, lambda x, y: (40, 70, 210) if (x - 20) ** 2 + (y - 20) ** 2 < 200 else (255,) * 3)
     (shop.photos / "blue/new.png").write_bytes(new)
@@ -245,7 +257,8 @@ if __name__ == "__main__":
             fields_that_are_wrong_are_named, bytes_that_are_no_photo_get_the_right_status,
             health_readiness_and_wrong_addresses, the_page_comes_with_a_strict_policy,
             many_clients_at_once_get_the_same_answer,
-            a_models_own_aspects_are_weighed_and_told, what_is_indexed_while_serving_is_found,
+            a_models_own_aspects_are_weighed_and_told,
+            a_head_that_is_fitted_while_serving_predicts, what_is_indexed_while_serving_is_found,
             real_photos_come_back_byte_for_byte])
         server.__exit__()
     finally:

@@ -543,6 +543,30 @@ def a_models_own_aspects_go_all_the_way():
             says(s.run("check", catalog), "shape 192, colour 64, kind 64, the model's own")
 
 
+def a_class_head_is_fitted_to_a_catalog_in_seconds():
+    with shop(30) as s:
+        for name, other in (("red", "coats"), ("green", "hats"), ("blue", "shoes")):
+            (s.photos / name).rename(s.photos / other)
+        says(s.run("train", "--head-only", s.catalog, code=1), "there is no catalog")
+        s.index()
+        report = json.loads(s.run("train", "--head-only", s.catalog, "--json").stdout)
+        assert (report["photos"], report["held_out"], report["classes"]) == (90, 9, 3), report
+        assert report["kept"] and report["accuracy"]["head"] >= report["accuracy"]["votes"]
+        assert report["temperature"] > 0 and report["seconds"] < 20, report
+        says(s.run("check", s.catalog), "class head: 3 classes, in use")
+        done = s.run("search", s.catalog, s.photos / "hats/1.png", "--predicted", "--json")
+        body = json.loads(done.stdout)
+        assert body["classes"][0]["class"] == "hats" and body["classes"][0]["probability"] > 0.8
+        assert {h["class"] for h in body["hits"]} == {"hats"}
+        says(s.run("train", "--head-only", s.catalog), "90 photos of 3 classes in",
+             "by votes", "at temperature")
+        (s.photos / "coats").rename(s.photos / "jackets")
+        s.index()
+        says(s.run("check", s.catalog), "not in use: it is of other classes")
+        says(s.run("train", "--head-only", s.catalog, "-o", "x.onnx", code=2), "takes one CATALOG")
+        says(s.run("train", "--head-only", code=2), "takes one CATALOG")
+
+
 FEED = '''id,title,image_link,product_type,price,colour code
 1,"A coat, ""long""",https://shop.example/img/red/0.png?v=2,Apparel > Coats,10.00 EUR,R1
 2,Dress,red/1.png,Apparel > Dresses,20.00 EUR,
@@ -747,6 +771,7 @@ if __name__ == "__main__":
         a_folder_of_class_folders_becomes_a_catalog, a_plain_folder_has_no_classes,
         json_of_a_search_is_the_body_of_the_api, a_photo_may_come_on_stdin,
         an_item_class_weights_and_crop_narrow_a_search, a_models_own_aspects_go_all_the_way,
+        a_class_head_is_fitted_to_a_catalog_in_seconds,
         a_merchant_feed_is_read_and_its_bad_rows_are_named,
         photos_that_cannot_be_read_are_reported_counted_and_skipped,
         photos_to_search_with_get_a_clear_refusal, a_progress_bar_is_shown_on_a_terminal,

@@ -137,6 +137,7 @@ static enum sosie_status fake_stats(struct sosie_engine *engine,
     *stats = (struct sosie_engine_stats){
         .n_items = 7,
         .n_photos = 9,
+        .classes_by = "votes",
         .n_aspects = 2,
         .aspects = {{"shape", 256, 1}, {"colour", 64, 0.5}}};
     return SOSIE_OK;

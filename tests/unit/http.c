@@ -561,7 +561,8 @@ static void stats_say_what_hits_are_scored_by(void **state)
     (void)state;
     assert_int_equal(get("/v1/stats"), 200);
     assert_string_equal(
-        t.text, "{\"items\":7,\"photos\":9,\"classes\":0,\"precision\":\"f32\","
+        t.text, "{\"items\":7,\"photos\":9,\"classes\":0,\"classes_by\":"
+                "\"votes\",\"precision\":\"f32\","
                 "\"aspects\":[{\"name\":\"shape\",\"dim\":256,\"weight\":1.0},"
                 "{\"name\":\"colour\",\"dim\":64,\"weight\":0.5}]}");
 }
