@@ -96,16 +96,16 @@ static int run(const char *catalog, struct sosie_engine_options *engine_options,
     struct sosie_index_report report;
     struct sosie_engine_stats stats;
     struct sosie_error err;
-    enum sosie_status st =
-        sosie_engine_open(catalog, engine_options, &engine, &err);
+    enum sosie_status st;
     int code;
+    cli_catch_signals(); /* before there is anything to be left half done */
+    st = sosie_engine_open(catalog, engine_options, &engine, &err);
     if (!st)
         st = sosie_engine_stats(engine, &stats, &err);
     if (st) {
         sosie_engine_close(engine);
         return cli_fail(&err);
     }
-    cli_catch_signals();
     cli_progress_start(&command->progress);
     st = sosie_engine_index(engine, options, &report, &err);
     cli_progress_clear(&command->progress);

@@ -705,7 +705,9 @@ def ctrl_c_keeps_what_was_done():
     with shop(400) as s:
         process = subprocess.Popen([s.sosie, "index", s.catalog, s.photos, "--model", MODEL],
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        time.sleep(0.12)
+        while not s.catalog.exists() and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
         if process.returncode == 0:
