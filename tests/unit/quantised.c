@@ -95,7 +95,25 @@ static void same(const void *a, const void *b, size_t n, const char *path,
 
 /* ---- what becomes of sums ------------------------------------------------ */
 
-enum finish { PLAIN, ACT, RESIDUAL, ROUNDED, TO_FLOAT, N_FINISHES };
+enum finish {
+    PLAIN,
+    ACT,
+    RESIDUAL,
+    ROUNDED,
+    TO_FLOAT,
+    ACT_TO_FLOAT, /* shows all bits of a function */
+    N_FINISHES
+};
+
+static bool has_act(enum finish kind)
+{
+    return kind == ACT || kind == ACT_TO_FLOAT;
+}
+
+static bool is_float(enum finish kind)
+{
+    return kind == TO_FLOAT || kind == ACT_TO_FLOAT;
+}
 
 /* Scales and shifts for n channels, in whole groups. */
 static struct sosie_qfinish make_finish(struct paths *p, enum finish kind,
@@ -105,15 +123,16 @@ static struct sosie_qfinish make_finish(struct paths *p, enum finish kind,
     size_t room = (n / SOSIE_QGROUP + 2) * SOSIE_QGROUP;
     struct sosie_qfinish f = {.low = 3.0F, .high = 250.0F};
     f.scale = floats(p, room, 1.0F / (float)(n_products * 60 + 60), 0.0F);
-    f.shift = floats(p, room, 9.0F, 120.0F);
-    if (kind == ACT) {
-        sosie_qact_fit(SOSIE_OP_HARD_SWISH, (struct sosie_act){0.0F, 0.0F},
-                       1.0F, 7.0F, act);
+    /* a function's segments are around 0 */
+    f.shift = floats(p, room, 9.0F, has_act(kind) ? 0.0F : 120.0F);
+    if (has_act(kind)) {
+        sosie_qact_fit(SOSIE_OP_SWISH, (struct sosie_act){0.0F, 0.0F}, 1.0F,
+                       7.0F, act);
         f.act = act;
     }
     f.rounds = kind == ROUNDED;
-    f.to_float = kind == TO_FLOAT;
-    if (kind == TO_FLOAT)
+    f.to_float = is_float(kind);
+    if (f.to_float)
         f.low = -50.0F;
     f.gain = 0.7F;
     f.residual_gain = 0.4F;
@@ -178,7 +197,7 @@ static void check_conv(struct paths *p, struct conv_case c)
 {
     struct conv t = {.c = c};
     ptrdiff_t taps[4];
-    size_t size = c.n_out * (c.finish == TO_FLOAT ? sizeof(float) : 1);
+    size_t size = c.n_out * (is_float(c.finish) ? sizeof(float) : 1);
     size_t window = c.n_taps * (4 * c.n_quads + 3) - 3 + SLACK;
     void *expected[MAX_PIXELS], *got[MAX_PIXELS];
     for (size_t k = 0; k < c.n_taps; k++)
