@@ -4,6 +4,7 @@
   bench/engines.sh BUILD/bench/bench_net FOLDER [--int8-dir FOLDER]
       [--nets resnet50,...] [--threads 1,2] [--batches 1,4]
       [--precisions f32,bf16,int8] [--rounds 7] [--turn-ms 150]
+      [--load | --auto]
 
 FOLDER holds the networks as tools/golden/networks/full.py exports them; the
 QDQ files of the same names for int8 are those of --int8-dir (`bench/engines.sh
@@ -23,6 +24,17 @@ Python; resident memory, and how much of it came with the network. At the end a
 table: the medians, and the ratios of ours to the better of the two others, by
 medians, by least, by load time and by the memory that came with the network.
 
+With --load, only loading is compared: in each round every engine starts, loads,
+says what memory it holds and ends, one after the other. Printed are the medians
+of load time, of the CPU's time for it (which a busy machine hardly changes), of
+resident memory and of its peak, both without what was there before the network,
+and the ratios of ours to the better of the two others.
+
+With --auto, ours alone, in each precision that the CPU and the file allow and in
+the one that it takes by itself, in turns as above, for the files of both
+folders. What it takes is measured anew --rounds times; the one it took most
+often is compared with the fastest.
+
 ONNX Runtime has no bf16 for these CPUs. A precision that an engine refuses is
 left out with its reason.
 """
@@ -34,6 +46,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 NETS = ["mobilenet_v2", "mobilenet_v3_large", "efficientnet_b0", "resnet50", "repvgg_a0",
@@ -94,12 +107,13 @@ def worker(engine, path, precision, threads, batch):
     prepare = {"onnxruntime": load_onnxruntime, "openvino": load_openvino}[engine]
     load = prepare(path, precision, threads, batch)
     base = resident_mib("VmRSS")
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     shape, run = load()
     x = np.random.default_rng(1).standard_normal([batch] + list(shape[1:]), np.float32)
     run(x)
     took = (time.perf_counter() - start) * 1e3
-    print(json.dumps({"load_ms": took, "base_mib": base}), flush=True)
+    cpu = (time.process_time() - cpu) * 1e3
+    print(json.dumps({"load_ms": took, "cpu_ms": cpu, "base_mib": base}), flush=True)
     for line in sys.stdin:
         if line.startswith("run "):
             ms = []
@@ -118,11 +132,11 @@ def worker(engine, path, precision, threads, batch):
 class Engine:
     """A worker process that has loaded one network."""
 
-    def __init__(self, name, command, cpus):
+    def __init__(self, name, command, cpus, environment=None):
         self.name, self.medians, self.least = name, [], float("inf")
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, preexec_fn=lambda: os.sched_setaffinity(0, cpus))
+            text=True, env=environment, preexec_fn=lambda: os.sched_setaffinity(0, cpus))
         self.loaded = self.answer()
 
     def answer(self):
@@ -157,27 +171,41 @@ class Engine:
         self.process.wait()
 
 
-def start_all(args, path, precision, threads, batch):
-    """The engines that could load the network; the others' reasons are told."""
+def commands(args, path, precision, threads, batch):
+    """What starts each engine's process."""
     options = [precision, str(threads), str(batch)]
-    commands = {"sosie": [args.bench_net, path, "--precision", precision, "--threads",
-                          options[1], "--batch", options[2]]}
+    found = {"sosie": [args.bench_net, path, "--precision", precision, "--threads",
+                       options[1], "--batch", options[2]]}
     for name in PEERS:
-        commands[name] = [sys.executable, os.path.abspath(__file__), "--worker", name, path,
-                          *options]
-    cpus = set(sorted(os.sched_getaffinity(0))[-threads:])
-    engines = []
-    for name, command in commands.items():
-        try:
-            engines.append(Engine(name, command, cpus))
-        except RuntimeError as error:
-            if str(error) != "no bf16":
-                print(f"    {name}: {error}", flush=True)
-    return engines
+        found[name] = [sys.executable, os.path.abspath(__file__), "--worker", name, path,
+                       *options]
+    return found
 
 
-def compare(args, path, precision, threads, batch):
-    engines = start_all(args, path, precision, threads, batch)
+def cpus(threads):
+    """Those that a process of so many threads may have."""
+    return set(sorted(os.sched_getaffinity(0))[-threads:])
+
+
+def start(name, command, threads):
+    """An engine that has loaded its network, or None: its reason is told."""
+    try:
+        return Engine(name, command, cpus(threads))
+    except RuntimeError as error:
+        if str(error) != "no bf16":
+            print(f"    {name}: {error}", flush=True, file=sys.stderr)
+        return None
+
+
+def start_all(args, path, precision, threads, batch):
+    """The engines that could load the network."""
+    engines = [start(name, command, threads) for name, command in
+               commands(args, path, precision, threads, batch).items()]
+    return [engine for engine in engines if engine]
+
+
+def take_turns(args, engines, batch):
+    """The engines, measured and ended."""
     try:
         for k in range(args.rounds):
             for i in range(len(engines)):
@@ -188,7 +216,18 @@ def compare(args, path, precision, threads, batch):
     finally:
         for engine in engines:
             engine.stop()
-    return {engine.name: engine for engine in engines}
+    return engines
+
+
+def compare(args, path, precision, threads, batch):
+    engines = start_all(args, path, precision, threads, batch)
+    return {engine.name: engine for engine in take_turns(args, engines, batch)}
+
+
+def network_path(args, precision, net):
+    """The network's file for a precision; None if there is no folder for it."""
+    folder = args.int8_dir if precision == "int8" else args.folder
+    return folder and os.path.join(folder, net + ".onnx")
 
 
 def ratios(found):
@@ -217,6 +256,81 @@ def summary(rows):
                  for name in ["sosie"] + PEERS]
         cells += [f"{r:.2f}" for r in ratios(found)] or ["-"] * 4
         print("| " + " | ".join([str(w) for w in what] + cells) + " |")
+
+
+# ---- loading alone --------------------------------------------------------------
+
+def load_once(args, path, precision):
+    """Load time, the CPU's part, resident memory and its peak of each engine."""
+    found = {}
+    for name, command in commands(args, path, precision, 1, 1).items():
+        engine = start(name, command, 1)
+        if engine:
+            memory = engine.ask("memory")
+            base = engine.loaded["base_mib"]
+            found[name] = (engine.loaded["load_ms"], engine.loaded["cpu_ms"], memory["resident_mib"] - base,
+                           memory["peak_mib"] - base)
+            engine.stop()
+    return found
+
+
+def compare_loads(args):
+    """A line of Markdown a network and precision: ours / ONNX Runtime / OpenVINO."""
+    print("\n| network | precision | load ms | ratio | of it CPU | ratio | resident MiB | ratio | peak MiB | ratio |"
+          "\n|---|---|---|---|---|---|---|---|---|---|")
+    for precision, net in itertools.product(args.precisions, args.nets):
+        path = network_path(args, precision, net)
+        if not path:
+            continue
+        rounds = [load_once(args, path, precision) for _ in range(args.rounds)]
+        cells = [net, precision]
+        for k in range(4):
+            medians = {name: statistics.median(r[name][k] for r in rounds)
+                       for name in ["sosie"] + PEERS if all(name in r for r in rounds)}
+            cells.append(" / ".join(f"{medians[name]:.0f}" if name in medians else "-"
+                                    for name in ["sosie"] + PEERS))
+            ours = medians.pop("sosie", None)
+            cells.append(f"{ours / min(medians.values()):.2f}" if ours and medians else "-")
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+# ---- the precision that is taken by itself ----------------------------------------
+
+def choices(args, path):
+    """What auto takes, --rounds times, each time without a memory of it."""
+    taken = []
+    for _ in range(args.rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            engine = Engine("auto", [args.bench_net, path, "--precision", "auto"], cpus(1),
+                            {**os.environ, "XDG_CACHE_HOME": folder})
+            taken.append(engine.loaded["precision"])
+            engine.stop()
+    return taken
+
+
+def check_choice(args, path):
+    """Medians in ms of each precision, and what auto takes."""
+    taken = choices(args, path)
+    engines = [start(p, [args.bench_net, path, "--precision", p], 1)
+               for p in ("f32", "bf16", "int8")]
+    medians = {e.name: e.median for e in take_turns(args, [e for e in engines if e], 1)}
+    return medians, taken
+
+
+def check_choices(args):
+    """A line of Markdown a file."""
+    print("\n| network | file | f32 ms | bf16 | int8 | auto takes | ratio to the fastest |"
+          "\n|---|---|---|---|---|---|---|")
+    for kind, net in itertools.product(("f32", "int8"), args.nets):
+        path = network_path(args, kind, net)
+        if not path:
+            continue
+        medians, taken = check_choice(args, path)
+        most = statistics.mode(taken)
+        cells = [f"{medians[p]:.2f}" if p in medians else "-" for p in ("f32", "bf16", "int8")]
+        cells += [f"{most} ({taken.count(most)} of {len(taken)})",
+                  f"{medians[most] / min(medians.values()):.2f}"]
+        print("| " + " | ".join([net, kind] + cells) + " |", flush=True)
 
 
 def describe_machine():
@@ -257,16 +371,24 @@ def main():
     parser.add_argument("--precisions", type=names, default=["f32", "bf16", "int8"])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--turn-ms", type=float, default=150)
+    parser.add_argument("--load", action="store_true")
+    parser.add_argument("--auto", action="store_true")
     args = parser.parse_args()
     describe_machine()
+    if args.load:
+        compare_loads(args)
+        return
+    if args.auto:
+        check_choices(args)
+        return
     rows = []
     for precision, net, threads, batch in itertools.product(
             args.precisions, args.nets, args.threads, args.batches):
-        folder = args.int8_dir if precision == "int8" else args.folder
-        if not folder:
+        path = network_path(args, precision, net)
+        if not path:
             continue
         print(f"{net} {precision}, threads {threads}, batch {batch}", flush=True)
-        found = compare(args, os.path.join(folder, net + ".onnx"), precision, threads, batch)
+        found = compare(args, path, precision, threads, batch)
         report(found)
         rows.append(((net, precision, threads, batch), found))
     summary(rows)

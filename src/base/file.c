@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/openat2.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -170,6 +171,68 @@ void sosie_file_unmap(const void *bytes, size_t size)
 {
     if (bytes)
         munmap((void *)(uintptr_t)bytes, size);
+}
+
+/* Holds off writers. The signal that tells of one waiting is one that nobody
+ * notices. */
+static bool take_lease(int fd)
+{
+    return !fcntl(fd, F_SETSIG, SIGURG) && !fcntl(fd, F_SETLEASE, F_RDLCK);
+}
+
+/* Maps an open file; false if it may change, or has nothing to map. */
+static bool map_leased(int fd, struct sosie_file_view *view)
+{
+    struct stat info;
+    void *map;
+    if (!take_lease(fd))
+        return false;
+    if (!fstat(fd, &info) && info.st_size > 0) {
+        map = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (map != MAP_FAILED) {
+            *view = (struct sosie_file_view){map, (size_t)info.st_size, fd};
+            return true;
+        }
+    }
+    (void)fcntl(fd, F_SETLEASE, F_UNLCK);
+    return false;
+}
+
+enum sosie_status sosie_file_view_open(const char *path, size_t max_bytes,
+                                       struct sosie_file_view *view,
+                                       struct sosie_error *err)
+{
+    struct sosie_file_view opened = {.lease = -1};
+    struct stat info;
+    unsigned char *bytes;
+    int fd = -1;
+    enum sosie_status st = open_regular(path, &fd, &info, err);
+    if (st)
+        return st;
+    if (map_leased(fd, &opened)) {
+        if (opened.size > max_bytes) {
+            st = too_large(path, "", opened.size, max_bytes, err);
+            sosie_file_view_close(&opened);
+        }
+    } else {
+        st = sosie_file_read_fd(fd, path, max_bytes, &bytes, &opened.size, err);
+        close(fd);
+        opened.bytes = st ? NULL : bytes;
+    }
+    if (!st)
+        *view = opened;
+    return st;
+}
+
+void sosie_file_view_close(struct sosie_file_view *view)
+{
+    if (view->bytes && view->lease >= 0) {
+        sosie_file_unmap(view->bytes, view->size);
+        close(view->lease); /* and the lease with it */
+    } else {
+        free((void *)(uintptr_t)view->bytes);
+    }
+    *view = (struct sosie_file_view){.lease = -1};
 }
 
 /* ---- out ----------------------------------------------------------------- */

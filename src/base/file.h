@@ -91,6 +91,24 @@ SOSIE_MUST_CHECK enum sosie_status sosie_file_map(const char *path,
                                                   struct sosie_error *err);
 void sosie_file_unmap(const void *bytes, size_t size);
 
+/* A whole file to look at for a moment, mapped if it can't change meanwhile: a
+ * lease makes whoever opens it for writing, or cuts it, wait until the view is
+ * closed (or for the system's lease-break-time, 45 s, so be done by then).
+ * Where no lease is to be had (someone has it open for writing; it is another
+ * user's; the file system has none), it is read instead. */
+struct sosie_file_view {
+    const void *bytes;
+    size_t size;
+    int lease; /* the file that is mapped; -1: `bytes` were read */
+};
+
+/* Errors: as sosie_file_read. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_file_view_open(const char *path, size_t max_bytes,
+                     struct sosie_file_view *view, struct sosie_error *err);
+/* One that is all zero, or closed, is allowed. */
+void sosie_file_view_close(struct sosie_file_view *view);
+
 /* Makes the folder if it is not there (its parent must be). */
 SOSIE_MUST_CHECK enum sosie_status sosie_folder_make(const char *path,
                                                      struct sosie_error *err);

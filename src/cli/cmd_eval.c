@@ -166,7 +166,7 @@ static void print_notes(const struct sosie_evaluations *found)
     for (size_t j = 0; j < first->n_aspects; j++)
         if (first->weights[j] > 0)
             printf("%s %s %g", j ? "," : "", first->aspects[j],
-                   (double)first->weights[j]);
+                   first->weights[j]);
     puts(found->n > 1 ? " (of the first model)" : "");
     for (size_t k = 0; k < found->n_kinds; k++)
         if (found->kinds[k].what == SOSIE_KIND_RECALL_1)
@@ -242,7 +242,8 @@ static void print_text(const struct sosie_evaluations *found,
            found->gallery_val ? "val" : "train and val",
            found->has_groups ? "; without the query's own group" : "");
     if (found->n_bad)
-        printf("; %s photos can't be read", cli_grouped(found->n_bad, c));
+        printf("; %s photo%s can't be read", cli_grouped(found->n_bad, c),
+               found->n_bad > 1 ? "s" : "");
     puts("\n");
     print_header(found);
     for (size_t m = 0; m < found->n; m++)
@@ -354,7 +355,7 @@ static json_t *model_json(const struct sosie_evaluations *found,
         json_object_set_new(aspects, model->aspects[j],
                             json_pack("{s:I,s:f}", "dimensions",
                                       (json_int_t)model->dims[j], "weight",
-                                      (double)model->weights[j]));
+                                      model->weights[j]));
     object = json_pack(
         "{s:s,s:s,s:I,s:I,s:f,s:f,s:o,s:o}", "model", model->model, "precision",
         sosie_precision_name(model->precision), "dimensions",
@@ -395,23 +396,25 @@ static void print_json(const struct sosie_evaluations *found,
 
 /* ---- the command --------------------------------------------------------- */
 
+/* The numbers first: they are there even if the page can't be written. */
 static int finish(struct command *command,
                   const struct sosie_evaluations *found)
 {
     struct sosie_judgement judgement;
     const struct sosie_judgement *judged = command->against ? &judgement : NULL;
     struct sosie_error err;
-    enum sosie_status st = SOSIE_OK;
-    if (command->against)
-        st = sosie_evaluations_judge(found, found->n - 1, 0, &judgement, &err);
-    if (!st && command->report)
-        st = sosie_evaluations_report(found, judged, command->report, &err);
-    if (st)
+    if (judged &&
+        sosie_evaluations_judge(found, found->n - 1, 0, &judgement, &err))
         return cli_fail(&err);
     if (command->json)
         print_json(found, judged);
     else
         print_text(found, judged);
+    if (command->report &&
+        sosie_evaluations_report(found, judged, command->report, &err)) {
+        fflush(stdout);
+        return cli_fail(&err);
+    }
     return cli_finish_output();
 }
 

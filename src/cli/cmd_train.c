@@ -63,6 +63,7 @@ static const char help[] =
     "  --resume             go on from it\n"
     "  --cache DIR          keep the decoded photos here for the next time\n"
     "  --report FILE.html   curves, what was taken for what, hits in pictures\n"
+    "  --metadata KEY=TEXT  put into the file; may be given several times\n"
     "  --json               a line of JSON an epoch, and one at the end\n"
     "\n"
     "Examples:\n"
@@ -72,11 +73,14 @@ static const char help[] =
     "  color=baseColour\n"
     "  sosie train --head-only shop.catalog\n";
 
+enum { MAX_METADATA = 8 };
+
 struct command {
     struct cli_progress line;
     bool json, head_only;
     char *labels; /* cut into names */
-    size_t n_columns;
+    struct sosie_onnx_property metadata[MAX_METADATA];
+    size_t n_metadata;
 };
 
 /* ---- progress ------------------------------------------------------------ */
@@ -244,6 +248,7 @@ enum {
     OPT_CACHE,
     OPT_REPORT,
     OPT_HEAD_ONLY,
+    OPT_METADATA,
     OPT_JSON,
     OPT_HELP
 };
@@ -274,6 +279,7 @@ static const struct option longs[] = {
     {"cache", required_argument, NULL, OPT_CACHE},
     {"report", required_argument, NULL, OPT_REPORT},
     {"head-only", no_argument, NULL, OPT_HEAD_ONLY},
+    {"metadata", required_argument, NULL, OPT_METADATA},
     {"json", no_argument, NULL, OPT_JSON},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0}};
@@ -342,6 +348,18 @@ static int read_optimiser(const char *name, struct sosie_trainer_options *t)
     t->optimiser.weight_decay = before.weight_decay;
     t->optimiser.clip_norm = before.clip_norm;
     t->optimiser.ema = before.ema;
+    return 0;
+}
+
+/* Cuts "key=text" in place: getopt's arguments are ours. */
+static int read_metadata(char *text, struct command *command)
+{
+    char *equals = strchr(text, '=');
+    if (!equals || equals == text || command->n_metadata == MAX_METADATA)
+        return bad_value("metadata", text, "KEY=TEXT, up to 8 times");
+    *equals = 0;
+    command->metadata[command->n_metadata++] =
+        (struct sosie_onnx_property){text, equals + 1};
     return 0;
 }
 
@@ -415,6 +433,8 @@ static int read_option(int option, char **argv, struct command *command,
     case OPT_HEAD_ONLY:
         command->head_only = true;
         break;
+    case OPT_METADATA:
+        return read_metadata(optarg, command);
     case OPT_JSON:
         command->json = true;
         break;
@@ -515,6 +535,8 @@ int cli_train(int argc, char **argv)
     } else if (!code) {
         options.dataset.sources = (const char *const *)argv + optind;
         options.dataset.n_sources = (size_t)(argc - optind);
+        options.metadata = command.metadata;
+        options.n_metadata = command.n_metadata;
         if (!options.trainer.student.init && !options.trainer.student.arch)
             options.trainer.student.arch = "sosie-s";
         if (!options.trainer.student.init && !options.trainer.student.size)

@@ -89,12 +89,6 @@ sosie_image_fit(const struct sosie_image *image, enum sosie_fit fit,
                 uint32_t width, uint32_t height, uint8_t *rgb,
                 struct sosie_error *err);
 
-/* The image as a baseline JPEG, its colours at half the size in both directions
- * (4:2:0). quality: 1 to 100, as libjpeg counts. *bytes is owned by the caller
- * (free). REFUSED if a side is 0 or over 65,500; NO_MEMORY. */
-SOSIE_MUST_CHECK enum sosie_status
-sosie_jpeg_encode(const struct sosie_image *image, int quality,
-                  unsigned char **bytes, size_t *size, struct sosie_error *err);
 /* Where a picture comes to lie when it is fitted: all of the target, or its
  * middle. */
 struct sosie_place {
@@ -112,9 +106,13 @@ sosie_image_resize(const struct sosie_image *image,
                    const struct sosie_crop *part, uint32_t width,
                    uint32_t height, uint8_t *rgb, struct sosie_error *err);
 
-/* What a JPEG of this quality (1..100, colour at half the resolution) leaves of
- * width x height RGB pixels, in place. Errors: NO_MEMORY, BAD_INPUT if a side
- * has more than 65,500 pixels. */
+/* The image as a baseline JPEG, its colours at half the size in both directions
+ * (4:2:0). quality: 1 to 100, as libjpeg counts. *bytes is owned by the caller
+ * (free). Errors: BAD_INPUT if a side is 0 or over 65,500; NO_MEMORY. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_jpeg_encode(const struct sosie_image *image, int quality,
+                  unsigned char **bytes, size_t *size, struct sosie_error *err);
+/* What such a JPEG leaves of width x height RGB pixels, in place. */
 SOSIE_MUST_CHECK enum sosie_status
 sosie_jpeg_roundtrip(uint8_t *rgb, uint32_t width, uint32_t height, int quality,
                      struct sosie_error *err);

@@ -1,11 +1,9 @@
-/* jpeg.c: JPEG by libjpeg-turbo, shrunk in the DCT domain where possible; and
- * what is lost where it is written.
+/* jpeg.c: JPEG by libjpeg-turbo, shrunk in the DCT domain where possible.
  *
  * libjpeg reports errors by a call that must not return: here a longjmp that
  * stays within this file. It decodes damaged data as best it can and only
  * warns; a photo that is cut off or garbled is an error here, since its sender
  * can send it again. */
-#include "base/size.h"
 #include "image/decoders.h"
 
 #include <setjmp.h>
@@ -216,102 +214,5 @@ enum sosie_status sosie_jpeg_decode(const void *bytes, size_t size,
     }
     jpeg_destroy_decompress(&reader->jpeg);
     free(reader);
-    return st;
-}
-
-/* ---- writing ------------------------------------------------------------- */
-
-struct writer {
-    struct jpeg_compress_struct
-        jpeg; /* first: libjpeg hands back its address */
-    struct jpeg_error_mgr errors;
-    jmp_buf failed;
-    unsigned char *bytes;
-    unsigned long size;
-    char reason[JMSG_LENGTH_MAX];
-};
-
-static void give_up_writing(j_common_ptr common)
-{
-    struct writer *writer = (struct writer *)common;
-    common->err->format_message(common, writer->reason);
-    longjmp(writer->failed, 1);
-}
-
-/* Room for any JPEG of that size, as TurboJPEG counts it (tjBufSize), so that
- * libjpeg never puts a larger buffer of its own in its place. */
-static bool make_room(struct writer *writer, uint32_t width, uint32_t height)
-{
-    size_t across = ((size_t)width + 15) / 16,
-           down = ((size_t)height + 15) / 16;
-    size_t size;
-    if (!sosie_size_mul(across * 16 * 3, down * 16, &size) ||
-        !sosie_size_add(size, 2048, &size))
-        return false;
-    writer->size = (unsigned long)size;
-    writer->bytes = malloc(size);
-    return writer->bytes;
-}
-
-static void write_rows(struct jpeg_compress_struct *jpeg, uint8_t *rgb)
-{
-    while (jpeg->next_scanline < jpeg->image_height) {
-        uint8_t *row =
-            rgb + (size_t)jpeg->next_scanline * jpeg->image_width * 3;
-        jpeg_write_scanlines(jpeg, &row, 1);
-    }
-}
-
-static enum sosie_status encode(struct writer *writer, uint8_t *rgb,
-                                uint32_t width, uint32_t height, int quality,
-                                struct sosie_error *err)
-{
-    struct jpeg_compress_struct *jpeg = &writer->jpeg;
-    jpeg->err = jpeg_std_error(&writer->errors);
-    writer->errors.error_exit = give_up_writing;
-    writer->errors.output_message = be_silent;
-    if (setjmp(writer->failed))
-        return writer->errors.msg_code == JERR_OUT_OF_MEMORY
-                   ? sosie_fail(err, SOSIE_NO_MEMORY, "JPEG encoder")
-                   : sosie_fail(err, SOSIE_BAD_INPUT, "no JPEG of %ux%u: %s",
-                                jpeg->image_width, jpeg->image_height,
-                                writer->reason);
-    jpeg_create_compress(jpeg);
-    jpeg_mem_dest(jpeg, &writer->bytes, &writer->size);
-    jpeg->image_width = width;
-    jpeg->image_height = height;
-    jpeg->input_components = 3;
-    jpeg->in_color_space = JCS_RGB;
-    jpeg_set_defaults(jpeg); /* colour at half the resolution */
-    jpeg_set_quality(jpeg, quality, TRUE);
-    jpeg_start_compress(jpeg, TRUE);
-    write_rows(jpeg, rgb);
-    jpeg_finish_compress(jpeg);
-    return SOSIE_OK;
-}
-
-enum sosie_status sosie_jpeg_roundtrip(uint8_t *rgb, uint32_t width,
-                                       uint32_t height, int quality,
-                                       struct sosie_error *err)
-{
-    static const struct sosie_decode_options options = {
-        .limits = {.max_pixels = UINT64_MAX, .max_scans = 1}};
-    struct writer *writer = calloc(1, sizeof(*writer));
-    struct sosie_decoded decoded = {0};
-    enum sosie_status st;
-    if (!writer || !make_room(writer, width, height)) {
-        free(writer);
-        return sosie_fail(err, SOSIE_NO_MEMORY, "JPEG encoder");
-    }
-    st = encode(writer, rgb, width, height, quality, err);
-    if (!st)
-        st = sosie_jpeg_decode(writer->bytes, writer->size, &options, &decoded,
-                               err);
-    if (!st)
-        memcpy(rgb, decoded.image.rgb, (size_t)width * height * 3);
-    sosie_image_release(&decoded.image);
-    jpeg_destroy_compress(&writer->jpeg);
-    free(writer->bytes);
-    free(writer);
     return st;
 }

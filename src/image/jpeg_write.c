@@ -3,11 +3,12 @@
  * As in jpeg.c, libjpeg's errors are a longjmp that stays within this file. The
  * bytes go to a buffer of our own: libjpeg's loses track of its own when it
  * fails after having grown it. */
-#include "image/image.h"
+#include "image/decoders.h"
 
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <jerror.h>
 #include <jpeglib.h>
@@ -93,8 +94,8 @@ enum sosie_status sosie_jpeg_encode(const struct sosie_image *image,
     struct writer *writer;
     if (!image->width || !image->height || image->width > MAX_SIDE ||
         image->height > MAX_SIDE)
-        return sosie_fail(err, SOSIE_REFUSED,
-                          "a JPEG of %u x %u pixels; a side has 1 to %d",
+        return sosie_fail(err, SOSIE_BAD_INPUT,
+                          "no JPEG of %ux%u pixels; a side has 1 to %d",
                           image->width, image->height, MAX_SIDE);
     writer = calloc(1, sizeof(*writer));
     if (!writer)
@@ -120,5 +121,27 @@ enum sosie_status sosie_jpeg_encode(const struct sosie_image *image,
         *size = writer->size;
     }
     free(writer);
+    return st;
+}
+
+enum sosie_status sosie_jpeg_roundtrip(uint8_t *rgb, uint32_t width,
+                                       uint32_t height, int quality,
+                                       struct sosie_error *err)
+{
+    static const struct sosie_decode_options options = {
+        .limits = {.max_pixels = UINT64_MAX, .max_scans = 1}};
+    const struct sosie_image image = {width, height, rgb};
+    struct sosie_decoded decoded = {0};
+    unsigned char *bytes;
+    size_t size;
+    enum sosie_status st =
+        sosie_jpeg_encode(&image, quality, &bytes, &size, err);
+    if (st)
+        return st;
+    st = sosie_jpeg_decode(bytes, size, &options, &decoded, err);
+    if (!st)
+        memcpy(rgb, decoded.image.rgb, (size_t)width * height * 3);
+    sosie_image_release(&decoded.image);
+    free(bytes);
     return st;
 }

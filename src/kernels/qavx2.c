@@ -232,29 +232,77 @@ size_t sosie_qconv_size_avx2(size_t n_taps, size_t n_quads, size_t n_out)
     return in_blocks(n_out) * (sizeof(int32_t) + 4 * n_taps * n_quads);
 }
 
-void sosie_qconv_pack_avx2(const int8_t *weights, size_t n_taps, size_t n_quads,
-                           size_t n_in, size_t n_out, bool is_transposed,
+/* A step's weights of 8 channels: w0 and w2 of all, w1 and w3 of all. */
+struct packed_step {
+    __m128i even, odd;
+};
+
+/* From eight quads. */
+INLINE struct packed_step split(__m256i quads)
+{
+    __m256i order =
+        _mm256_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15,
+                         0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+    quads = _mm256_permute4x64_epi64(_mm256_shuffle_epi8(quads, order), 0xd8);
+    return (struct packed_step){_mm256_castsi256_si128(quads),
+                                _mm256_extracti128_si256(quads, 1)};
+}
+
+/* A quad is four bytes in a row: eight rows, `stride` apart. */
+INLINE struct packed_step pack_rows(const int8_t *from, size_t stride)
+{
+    int32_t quads[8];
+    for (size_t c = 0; c < 8; c++)
+        memcpy(&quads[c], from + c * stride, 4);
+    return split(load(quads));
+}
+
+/* The channels stand in a row: four rows. */
+INLINE struct packed_step pack_columns(const int8_t *from, size_t stride)
+{
+    __m128i row[4];
+    for (size_t k = 0; k < 4; k++)
+        row[k] =
+            _mm_loadl_epi64((const __m128i *)(const void *)(from + k * stride));
+    return (struct packed_step){_mm_unpacklo_epi8(row[0], row[2]),
+                                _mm_unpacklo_epi8(row[1], row[3])};
+}
+
+/* Step q of tap t, for the channels from c on. */
+INLINE struct packed_step pack_step(const struct sosie_qweights *w, size_t c,
+                                    size_t t, size_t q)
+{
+    const int8_t *from = w->at + c * w->channel + t * w->tap + 4 * q * w->byte;
+    int8_t quads[32];
+    if (c + 8 <= w->n_out && 4 * q + 4 <= w->n_in) {
+        if (w->byte == 1)
+            return pack_rows(from, w->channel);
+        if (w->channel == 1)
+            return pack_columns(from, w->byte);
+    }
+    for (size_t i = 0; i < 8; i++)
+        sosie_qconv_quad(w, c + i, t, q, quads + 4 * i);
+    return split(load(quads));
+}
+
+void sosie_qconv_pack_avx2(const struct sosie_qweights *weights, size_t n_quads,
                            int8_t *packed)
 {
-    size_t padded = in_blocks(n_out);
+    size_t padded = in_blocks(weights->n_out);
     int8_t *to = packed + padded * sizeof(int32_t);
-    for (size_t first_channel = 0; first_channel < padded; first_channel += 8) {
-        int32_t sums[8] = {0};
-        for (size_t t = 0; t < n_taps; t++)
-            for (size_t q = 0; q < n_quads; q++, to += 32)
-                for (size_t c = 0; c < 8; c++) {
-                    int8_t w[4];
-                    for (size_t i = 0; i < 4; i++)
-                        w[i] = sosie_qconv_weight(
-                            weights, n_taps, n_in, n_out, is_transposed,
-                            first_channel + c, t, 4 * q + i);
-                    to[2 * c] = w[0];
-                    to[2 * c + 1] = w[2];
-                    to[2 * c + 16] = w[1];
-                    to[2 * c + 17] = w[3];
-                    sums[c] += w[0] * w[1] + w[2] * w[3];
-                }
-        memcpy(packed + first_channel * sizeof(int32_t), sums, sizeof(sums));
+    for (size_t c = 0; c < padded; c += 8) {
+        __m256i sums = _mm256_setzero_si256();
+        for (size_t t = 0; t < weights->n_taps; t++)
+            for (size_t q = 0; q < n_quads; q++, to += 32) {
+                struct packed_step step = pack_step(weights, c, t, q);
+                _mm_storeu_si128((__m128i *)(void *)to, step.even);
+                _mm_storeu_si128((__m128i *)(void *)(to + 16), step.odd);
+                sums = _mm256_add_epi32(
+                    sums, _mm256_madd_epi16(_mm256_cvtepi8_epi16(step.even),
+                                            _mm256_cvtepi8_epi16(step.odd)));
+            }
+        _mm256_storeu_si256((__m256i *)(void *)(packed + c * sizeof(int32_t)),
+                            sums);
     }
 }
 

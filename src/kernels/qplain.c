@@ -59,20 +59,16 @@ size_t sosie_qconv_size_c(size_t n_taps, size_t n_quads, size_t n_out)
     return in_blocks(n_out) * 4 * n_taps * n_quads;
 }
 
-void sosie_qconv_pack_c(const int8_t *weights, size_t n_taps, size_t n_quads,
-                        size_t n_in, size_t n_out, bool is_transposed,
+void sosie_qconv_pack_c(const struct sosie_qweights *weights, size_t n_quads,
                         int8_t *packed)
 {
-    size_t padded = in_blocks(n_out);
+    size_t padded = in_blocks(weights->n_out);
     for (size_t first = 0; first < padded; first += SOSIE_QGROUP) {
         size_t last = first + min_size(padded - first, SOSIE_QGROUP);
-        for (size_t t = 0; t < n_taps; t++)
+        for (size_t t = 0; t < weights->n_taps; t++)
             for (size_t q = 0; q < n_quads; q++)
-                for (size_t c = first; c < last; c++)
-                    for (size_t k = 4 * q; k < 4 * q + 4; k++)
-                        *packed++ =
-                            sosie_qconv_weight(weights, n_taps, n_in, n_out,
-                                               is_transposed, c, t, k);
+                for (size_t c = first; c < last; c++, packed += 4)
+                    sosie_qconv_quad(weights, c, t, q, packed);
     }
 }
 

@@ -63,24 +63,27 @@ struct sosie_qconv {
 /* Bytes of packed weights, a multiple of 64. */
 typedef size_t sosie_qconv_size(size_t n_taps, size_t n_quads, size_t n_out);
 
-/* Packs weights (n_out, n_in, n_taps), as ONNX has those of convolutions, or
- * (n_in, n_out), as it has matrices, in the way that the same table's
- * sosie_qconv_run reads. n_in <= 4 * n_quads. */
-typedef void sosie_qconv_pack(const int8_t *weights, size_t n_taps,
-                              size_t n_quads, size_t n_in, size_t n_out,
-                              bool is_transposed, int8_t *packed);
+/* Weights as they come: that of byte k of tap t for channel c stands at
+ * at[c * channel + t * tap + k * byte]. */
+struct sosie_qweights {
+    const int8_t *at;
+    size_t n_out, n_taps, n_in; /* c, t, k */
+    size_t channel, tap, byte;
+};
 
-/* The weight of byte k of tap t for channel c, 0 beyond them: what packing asks
- * for, in the order it likes. */
-static inline int8_t sosie_qconv_weight(const int8_t *weights, size_t n_taps,
-                                        size_t n_in, size_t n_out,
-                                        bool is_transposed, size_t c, size_t t,
-                                        size_t k)
+/* Packs weights in the way that the same table's sosie_qconv_run reads.
+ * n_in <= 4 * n_quads. */
+typedef void sosie_qconv_pack(const struct sosie_qweights *weights,
+                              size_t n_quads, int8_t *packed);
+
+/* The weights of a quad of tap t for channel c, 0 beyond them: what packing
+ * asks for, in the order it likes. */
+static inline void sosie_qconv_quad(const struct sosie_qweights *w, size_t c,
+                                    size_t t, size_t quad, int8_t to[4])
 {
-    if (c >= n_out || k >= n_in)
-        return 0;
-    return is_transposed ? weights[k * n_out + c]
-                         : weights[(c * n_in + k) * n_taps + t];
+    size_t first = c * w->channel + t * w->tap;
+    for (size_t i = 0, k = 4 * quad; i < 4; i++, k++)
+        to[i] = c < w->n_out && k < w->n_in ? w->at[first + k * w->byte] : 0;
 }
 
 /* Computes n pixels: in[i] is the first byte of pixel i's window, out[i] takes

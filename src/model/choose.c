@@ -133,8 +133,9 @@ void sosie_choice_remember(const struct sosie_digest *model,
 enum { BUDGET_MS = 60, MIN_ROUNDS = 3 };
 static const double TIE = 1.03;
 
-/* One pass of each, which also shows what is the faster, whatever else the
- * machine does meanwhile. The first round only warms up. */
+/* One pass of each. It stays on this thread, whose time on the CPU shows what
+ * is the faster, whatever else the machine does meanwhile. The first round only
+ * warms up. */
 static enum sosie_status round_of(struct sosie_candidate *candidates, size_t n,
                                   bool counts, struct sosie_error *err)
 {
@@ -144,9 +145,9 @@ static enum sosie_status round_of(struct sosie_candidate *candidates, size_t n,
         double start, ms;
         for (size_t k = 0; k < n_inputs; k++)
             sosie_network_fill(candidates[i].net, candidates[i].run, k, NULL);
-        start = sosie_clock_ms();
+        start = sosie_clock_thread_ms();
         st = sosie_net_run_forward(candidates[i].run, ~0U, err);
-        ms = sosie_clock_ms() - start;
+        ms = sosie_clock_thread_ms() - start;
         if (counts && (candidates[i].ms <= 0 || ms < candidates[i].ms))
             candidates[i].ms = ms;
     }
@@ -172,9 +173,9 @@ enum sosie_status sosie_choice_time(struct sosie_candidate *candidates,
     double start;
     for (size_t i = 0; i < n && !st; i++)
         st = sosie_net_run_create(candidates[i].net, &candidates[i].run, err);
-    start = sosie_clock_ms();
-    for (size_t round = 0;
-         !st && (round <= MIN_ROUNDS || sosie_clock_ms() - start < BUDGET_MS);
+    start = sosie_clock_thread_ms();
+    for (size_t round = 0; !st && (round <= MIN_ROUNDS ||
+                                   sosie_clock_thread_ms() - start < BUDGET_MS);
          round++)
         st = round_of(candidates, n, round > 0, err);
     for (size_t i = 0; i < n; i++) {

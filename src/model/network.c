@@ -1,10 +1,9 @@
 /* network.c: bytes -> graph -> net.
  *
- * When only one precision comes into question (it was asked for; or this CPU
- * and model leave no choice; or it is remembered), the file's bytes go before
- * the weights are packed: a third less memory at the peak. Otherwise they stay,
- * and the file is read once for each precision that is tried, since a net takes
- * its graph over. */
+ * The graph's weights stay where the file is mapped until they are packed, so
+ * that each is read once. When more than one precision comes into question, the
+ * file is parsed once for each that is tried, since a net takes its graph over.
+ */
 #include "model/network.h"
 
 #include "base/file.h"
@@ -51,15 +50,13 @@ static enum sosie_status read_bytes(const void *bytes, size_t size,
     enum sosie_status st;
     network->digest = sosie_digest_of(bytes, size);
     network->options = *options;
+    network->bytes = bytes;
+    network->size = size;
     st = sosie_onnx_read(bytes, size, network->folder, &network->onnx, err);
     if (st)
         return st;
     if (options->precision == SOSIE_PRECISION_AUTO)
         settle(network);
-    if (network->options.precision == SOSIE_PRECISION_AUTO) {
-        network->bytes = bytes;
-        network->size = size;
-    }
     return SOSIE_OK;
 }
 
@@ -86,22 +83,40 @@ enum sosie_status sosie_network_read(const char *path,
                                      struct sosie_network *network,
                                      struct sosie_error *err)
 {
-    unsigned char *bytes;
-    size_t size;
+    struct sosie_file_view view;
     enum sosie_status st =
-        sosie_file_read(path, MAX_FILE_BYTES, &bytes, &size, err);
+        sosie_file_view_open(path, MAX_FILE_BYTES, &view, err);
     if (st)
         return st;
-    *network = (struct sosie_network){.folder = folder_of(path)};
+    *network = (struct sosie_network){.view = view, .folder = folder_of(path)};
     st = network->folder
-             ? read_bytes(bytes, size, options, network, err)
+             ? read_bytes(view.bytes, view.size, options, network, err)
              : sosie_fail(err, SOSIE_NO_MEMORY, "the name of a folder");
-    if (!st && network->bytes)
-        network->owned = bytes;
-    else
-        free(bytes);
-    if (st)
+    if (st) {
         sosie_error_prefix(err, "%s", path);
+        sosie_file_view_close(&network->view);
+    }
+    return st;
+}
+
+/* The file's bytes may go. */
+static void let_go(struct sosie_network *network)
+{
+    sosie_file_view_close(&network->view);
+    network->bytes = NULL;
+    network->size = 0;
+}
+
+enum sosie_status sosie_network_own(struct sosie_network *network,
+                                    struct sosie_error *err)
+{
+    struct sosie_graph *graph = &network->onnx.graph;
+    enum sosie_status st = SOSIE_OK;
+    for (size_t v = 0; v < graph->n_values && !st; v++)
+        if (sosie_onnx_borrows(&network->onnx, graph->values[v].data))
+            st = sosie_graph_own(graph, (sosie_value_id)v, err);
+    if (!st)
+        let_go(network);
     return st;
 }
 
@@ -183,19 +198,20 @@ enum sosie_status sosie_network_make(struct sosie_network *network,
                                      struct sosie_net **net,
                                      struct sosie_error *err)
 {
-    if (network->options.precision == SOSIE_PRECISION_AUTO)
-        return make_fastest(network, net, err);
-    return sosie_net_create(&network->onnx.graph, &network->options, net, err);
+    enum sosie_status st = network->options.precision == SOSIE_PRECISION_AUTO
+                               ? make_fastest(network, net, err)
+                               : sosie_net_create(&network->onnx.graph,
+                                                  &network->options, net, err);
+    let_go(network);
+    return st;
 }
 
 void sosie_network_release(struct sosie_network *network)
 {
     sosie_onnx_release(&network->onnx);
-    free(network->owned);
+    let_go(network);
     free(network->folder);
     network->folder = NULL;
-    network->owned = NULL;
-    network->bytes = NULL;
 }
 
 /* ---- inputs -------------------------------------------------------------- */

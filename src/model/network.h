@@ -8,6 +8,7 @@
 #ifndef SOSIE_MODEL_NETWORK_H
 #define SOSIE_MODEL_NETWORK_H
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "model/onnx.h"
 #include "nn/net.h"
@@ -16,14 +17,14 @@ struct sosie_network {
     struct sosie_onnx onnx;           /* its graph is empty after _make */
     struct sosie_digest digest;       /* of the file's bytes */
     struct sosie_net_options options; /* AUTO while it is to be timed */
-    /* The file's bytes, if it is to be timed: each precision reads it anew. */
-    const void *bytes;
+    const void *bytes;                /* the file's, until _make or _own */
     size_t size;
-    char *folder; /* that the file is in; NULL: not known */
-    void *owned;
+    struct sosie_file_view view; /* where they are, if it was opened here */
+    char *folder;                /* that the file is in; NULL: not known */
 };
 
-/* Reads a file. options->precision may be AUTO.
+/* Reads a file. options->precision may be AUTO. Whoever wants to write the file
+ * waits until _make or _own, so these should come soon.
  * Errors: as sosie_onnx_read, and those of reading a file. */
 SOSIE_MUST_CHECK enum sosie_status
 sosie_network_read(const char *path, const struct sosie_net_options *options,
@@ -38,6 +39,11 @@ SOSIE_MUST_CHECK enum sosie_status sosie_network_read_bytes(
 SOSIE_MUST_CHECK enum sosie_status
 sosie_network_add_output(struct sosie_network *network, size_t i,
                          struct sosie_error *err);
+
+/* Makes the graph's constants its own, to be kept for longer. Only for a
+ * precision that was asked for. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_network_own(struct sosie_network *network, struct sosie_error *err);
 
 /* The net of the graph, whose outputs are picked; options.precision then says
  * in which precision. Errors: as sosie_net_create. */

@@ -1,56 +1,16 @@
 /* onnx.c: reading an ONNX file: bytes -> message -> values and nodes.
  *
- * The message is parsed by protobuf-c into memory that a budget limits. Large
- * tensors are then not copied: the graph's constants point into the message.
+ * The graph's constants point into the message, or into the file's bytes
+ * (onnx_parse.c).
  * The format demands that nodes stand in an order in which each uses only what
  * was made before it; holding files to that refuses cycles, too. */
 #include "model/onnx.h"
 
 #include "base/hash.h"
-#include "base/size.h"
 #include "model/onnx_private.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- parsing ------------------------------------------------------------- */
-
-/* Two bytes of a file can become a whole struct, so what parsing may take in
- * all is limited to a multiple of the file's size. */
-struct budget {
-    size_t left;
-};
-
-static void *budget_alloc(void *data, size_t size)
-{
-    struct budget *budget = data;
-    if (size > budget->left)
-        return NULL;
-    budget->left -= size;
-    return malloc(size ? size : 1);
-}
-
-static void budget_free(void *data, void *memory)
-{
-    (void)data;
-    free(memory);
-}
-
-static enum sosie_status parse(const void *bytes, size_t size,
-                               Onnx__ModelProto **message,
-                               struct sosie_error *err)
-{
-    struct budget budget = {0};
-    ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};
-    if (!sosie_size_mul(size, 16, &budget.left) ||
-        !sosie_size_add(budget.left, (size_t)1 << 20, &budget.left))
-        return sosie_fail(err, SOSIE_REFUSED, "the file is too large");
-    *message = onnx__model_proto__unpack(&allocator, size, bytes);
-    if (*message && (*message)->graph)
-        return SOSIE_OK;
-    return sosie_fail(err, SOSIE_BAD_INPUT,
-                      "not an ONNX file, or a damaged one (%zu bytes)", size);
-}
 
 /* ---- names --------------------------------------------------------------- */
 
@@ -262,6 +222,14 @@ static size_t count_names(char *const *names, size_t n)
     return n;
 }
 
+/* Weights: their readers know. */
+static bool may_be_unaligned(const Onnx__NodeProto *proto, size_t input)
+{
+    const char *op = sosie_onnx_text(proto->op_type);
+    return input == 1 && (!strcmp(op, "Conv") || !strcmp(op, "Gemm") ||
+                          !strcmp(op, "MatMul"));
+}
+
 static enum sosie_status resolve_ends(const struct reader *reader, size_t index,
                                       struct sosie_onnx_source *source,
                                       struct sosie_error *err)
@@ -285,6 +253,8 @@ static enum sosie_status resolve_ends(const struct reader *reader, size_t index,
         if (*name)
             st = find_value(reader, index, "input", name, &source->inputs[k],
                             err);
+        if (*name && !st && !may_be_unaligned(proto, k))
+            st = sosie_graph_align(reader->graph, source->inputs[k], err);
     }
     return st;
 }
@@ -366,6 +336,8 @@ static enum sosie_status read_outputs(const struct reader *reader,
         output->name = sosie_onnx_text(reader->proto->output[i]->name);
         st = find_value(reader, reader->proto->n_node, "output", output->name,
                         &output->value, err);
+        if (!st)
+            st = sosie_graph_align(reader->graph, output->value, err);
         if (st)
             return st;
     }
@@ -389,9 +361,11 @@ enum sosie_status sosie_onnx_read(const void *bytes, size_t size,
                             .store = {.arena = &read.graph.arena,
                                       .folder = folder,
                                       .elements_left = spendable(size)}};
-    enum sosie_status st = parse(bytes, size, &read.message, err);
+    enum sosie_status st = sosie_onnx_parse(bytes, size, &read.message, err);
     if (st)
         goto out;
+    read.bytes = bytes;
+    read.size = size;
     reader.proto = read.message->graph;
     if ((st = read_opset(read.message, &reader.opset, err)) ||
         (st = names_init(&reader, err)) ||
@@ -414,12 +388,15 @@ out:
 
 void sosie_onnx_release(struct sosie_onnx *onnx)
 {
-    struct budget budget = {0};
-    ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};
-    if (onnx->message)
-        onnx__model_proto__free_unpacked(onnx->message, &allocator);
+    sosie_onnx_free_message(onnx);
     sosie_graph_release(&onnx->graph);
     memset(onnx, 0, sizeof(*onnx));
+}
+
+bool sosie_onnx_borrows(const struct sosie_onnx *onnx, const void *data)
+{
+    uintptr_t at = (uintptr_t)data, first = (uintptr_t)onnx->bytes;
+    return at >= first && at - first < onnx->size;
 }
 
 const char *sosie_onnx_metadata(const struct sosie_onnx *onnx, const char *key)

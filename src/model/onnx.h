@@ -24,11 +24,14 @@ struct sosie_onnx {
     struct sosie_graph graph; /* with its inputs; who uses it picks outputs */
     struct sosie_onnx_output *outputs; /* in the file's order */
     size_t n_outputs;
-    struct Onnx__ModelProto *message; /* the file's content; constants of the
-                                         graph borrow their data from it */
+    struct Onnx__ModelProto *message; /* the file's content */
+    const void *bytes;                /* the file */
+    size_t size;
 };
 
-/* Reads a file's bytes, which may go once it has returned.
+/* Reads a file's bytes. Constants of the graph borrow their data from them and
+ * from the message, so both must stay as long as the graph is used; a net that
+ * was made of it needs them no longer.
  * folder: the one that the file is in, for weights in other files beside it;
  *         NULL: such are refused. They may not be outside of it.
  * Errors: BAD_INPUT if it is not ONNX or contradicts itself, REFUSED for what
@@ -38,6 +41,9 @@ sosie_onnx_read(const void *bytes, size_t size, const char *folder,
                 struct sosie_onnx *onnx, struct sosie_error *err);
 /* An all-zero one is allowed. */
 void sosie_onnx_release(struct sosie_onnx *onnx);
+
+/* True if it points into the file's bytes. */
+bool sosie_onnx_borrows(const struct sosie_onnx *onnx, const void *data);
 
 /* The value of a key of metadata_props, or NULL. */
 const char *sosie_onnx_metadata(const struct sosie_onnx *onnx, const char *key);

@@ -1,5 +1,6 @@
 /* onnx_private.h: what the parts of the ONNX reader share.
  *
+ *   onnx_parse.c       bytes to protobuf-c's message
  *   onnx.c             the file: names, inputs, nodes in their order, outputs
  *   onnx_tensor.c      tensors of the file as values of ours
  *   onnx_external.c    tensors whose data is in another file
@@ -38,6 +39,17 @@ enum {
     ONNX_BFLOAT16 = 16
 };
 
+/* ---- the message --------------------------------------------------------- */
+
+/* Parses a file's bytes, which must stay: raw_data of initializers that are
+ * large points into them. sosie_onnx_free_message frees it.
+ * Errors: BAD_INPUT if it is not ONNX, REFUSED, NO_MEMORY. */
+SOSIE_MUST_CHECK enum sosie_status sosie_onnx_parse(const void *bytes,
+                                                    size_t size,
+                                                    Onnx__ModelProto **message,
+                                                    struct sosie_error *err);
+void sosie_onnx_free_message(struct sosie_onnx *onnx);
+
 /* protobuf-c leaves strings that are not there NULL. */
 static inline const char *sosie_onnx_text(const char *string)
 {
@@ -56,8 +68,9 @@ struct sosie_onnx_store {
     size_t elements_left;
 };
 
-/* Reads type, shape and elements, which stay borrowed from the message where
- * they can. The name is left alone. */
+/* Reads type, shape and elements, which stay borrowed from the message or the
+ * file where they can: floats also where they are not aligned. The name is left
+ * alone. */
 SOSIE_MUST_CHECK enum sosie_status
 sosie_onnx_read_tensor(struct sosie_onnx_store *store,
                        const Onnx__TensorProto *proto,

@@ -45,10 +45,15 @@ enum sosie_status sosie_onnx_room(struct sosie_onnx_store *store,
 
 /* ---- types --------------------------------------------------------------- */
 
+/* Element i of those that a file has, wherever it has them. */
+#define ELEMENT(type, from, i)                                                 \
+    (*(const type *)memcpy(                                                    \
+        &(type){0}, (const char *)(from) + (i) * sizeof(type), sizeof(type)))
+
 static void from_int32(const void *from, size_t n, void *to)
 {
     for (size_t i = 0; i < n; i++)
-        ((int64_t *)to)[i] = ((const int32_t *)from)[i];
+        ((int64_t *)to)[i] = ELEMENT(int32_t, from, i);
 }
 
 static void from_bool(const void *from, size_t n, void *to)
@@ -60,13 +65,13 @@ static void from_bool(const void *from, size_t n, void *to)
 static void from_double(const void *from, size_t n, void *to)
 {
     for (size_t i = 0; i < n; i++)
-        ((float *)to)[i] = (float)((const double *)from)[i];
+        ((float *)to)[i] = (float)ELEMENT(double, from, i);
 }
 
 static void from_bfloat16(const void *from, size_t n, void *to)
 {
     for (size_t i = 0; i < n; i++)
-        ((uint32_t *)to)[i] = (uint32_t)((const uint16_t *)from)[i] << 16;
+        ((uint32_t *)to)[i] = (uint32_t)ELEMENT(uint16_t, from, i) << 16;
 }
 
 /* IEEE 754 binary16: 1 bit of sign, 5 of exponent, 10 of mantissa. */
@@ -89,7 +94,7 @@ static float half_to_float(uint16_t half)
 static void from_float16(const void *from, size_t n, void *to)
 {
     for (size_t i = 0; i < n; i++)
-        ((float *)to)[i] = half_to_float(((const uint16_t *)from)[i]);
+        ((float *)to)[i] = half_to_float(ELEMENT(uint16_t, from, i));
 }
 
 /* How a type of the format stands in raw_data and what becomes of it. Outside
@@ -225,13 +230,18 @@ enum sosie_status sosie_onnx_read_tensor(struct sosie_onnx_store *store,
             bytes, sosie_shape_text(&value->shape).text, expected * type->size);
     value->dtype = type->dtype;
     value->data = expected ? elements.data : ""; /* empty, but a constant */
-    if (!type->convert || !expected)
+    if (!expected ||
+        (!type->convert && (type->dtype == SOSIE_F32 ||
+                            (uintptr_t)elements.data % type->size == 0)))
         return SOSIE_OK;
     converted = sosie_arena_alloc(store->arena, expected,
                                   sosie_dtype_size(type->dtype));
     if (!converted)
         return sosie_fail(err, SOSIE_NO_MEMORY, "the network's constants");
-    type->convert(elements.data, expected, converted);
+    if (type->convert)
+        type->convert(elements.data, expected, converted);
+    else
+        memcpy(converted, elements.data, bytes);
     value->data = converted;
     return SOSIE_OK;
 }

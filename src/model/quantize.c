@@ -49,7 +49,8 @@ static enum sosie_status read_graph(const char *path,
     enum sosie_status st = sosie_network_read(path, &options, network, err);
     if (st)
         return st;
-    if (sosie_graph_is_quantized(&network->onnx.graph))
+    st = sosie_network_own(network, err);
+    if (!st && sosie_graph_is_quantized(&network->onnx.graph))
         st = sosie_fail(err, SOSIE_REFUSED,
                         "the network is quantised already; the one it was "
                         "made from, in float32, is needed");

@@ -118,6 +118,37 @@ static enum sosie_dtype output_dtype(const struct sosie_graph *graph,
                                     : SOSIE_F32;
 }
 
+/* ---- where constants stand ----------------------------------------------- */
+
+size_t sosie_value_size(const struct sosie_value *value)
+{
+    return sosie_shape_count(&value->shape) * sosie_dtype_size(value->dtype);
+}
+
+enum sosie_status sosie_graph_own(struct sosie_graph *graph, sosie_value_id id,
+                                  struct sosie_error *err)
+{
+    struct sosie_value *value = &graph->values[id];
+    size_t size = sosie_value_size(value);
+    void *data = sosie_arena_alloc(&graph->arena, size, 1);
+    if (!data)
+        return sosie_fail(err, SOSIE_NO_MEMORY, "constant '%.80s'",
+                          value->name);
+    memcpy(data, value->data, size);
+    value->data = data;
+    return SOSIE_OK;
+}
+
+enum sosie_status sosie_graph_align(struct sosie_graph *graph,
+                                    sosie_value_id id, struct sosie_error *err)
+{
+    const struct sosie_value *value = &graph->values[id];
+    return (uintptr_t)value->data % sosie_dtype_size(value->dtype) &&
+                   sosie_value_size(value)
+               ? sosie_graph_own(graph, id, err)
+               : SOSIE_OK;
+}
+
 /* ---- constants from constants -------------------------------------------- */
 
 /* What depends on constants alone is computed at once, so that sizes which a
@@ -147,9 +178,15 @@ static enum sosie_status fold(struct sosie_graph *graph,
     const float *in[SOSIE_MAX_INPUTS] = {NULL};
     sosie_plain_op *op = sosie_plain_op_of(node->op);
     float *data;
-    for (size_t k = 0; k < node->n_inputs; k++)
-        if (sosie_node_input(graph, node, k))
-            in[k] = sosie_node_input(graph, node, k)->data;
+    for (size_t k = 0; k < node->n_inputs; k++) {
+        enum sosie_status st;
+        if (!sosie_node_input(graph, node, k))
+            continue;
+        st = sosie_graph_align(graph, node->inputs[k], err);
+        if (st)
+            return st;
+        in[k] = sosie_node_input(graph, node, k)->data;
+    }
     if (!op) { /* the same elements in another shape */
         made->data = in[0];
         return SOSIE_OK;

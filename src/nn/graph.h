@@ -15,6 +15,8 @@
 #include "base/arena.h"
 #include "nn/tensor.h"
 
+#include <string.h>
+
 /* Names as in ONNX, in alphabetical order; Swish is x * Sigmoid(x). What only
  * moves or counts sizes in ONNX (Shape, Squeeze, Split, ...) is resolved by the
  * reader and has no op here. */
@@ -99,7 +101,10 @@ struct sosie_value {
     const char *name;
     enum sosie_dtype dtype;
     struct sosie_shape shape;
-    const void *data; /* a constant's elements; NULL if it is computed */
+    /* A constant's elements; NULL if it is computed. Floats that are used only
+     * as weights, input 1 of CONV, GEMM and MATMUL, may stand unaligned, as a
+     * file has them: sosie_float_at reads them. */
+    const void *data;
     /* Set by the int8 pass on values that stay quantised between two ops, or
      * NULL: the meaning of their elements. In the graph's arena. */
     const struct sosie_quant *quant;
@@ -311,6 +316,26 @@ SOSIE_MUST_CHECK enum sosie_status
 sosie_graph_add_node(struct sosie_graph *graph, const struct sosie_node *node,
                      const char *output, sosie_value_id *id,
                      struct sosie_error *err);
+
+/* Bytes of a constant's elements. */
+size_t sosie_value_size(const struct sosie_value *value);
+
+/* Element i of floats that may stand unaligned. */
+static inline float sosie_float_at(const void *data, size_t i)
+{
+    float x;
+    memcpy(&x, (const char *)data + i * sizeof(x), sizeof(x));
+    return x;
+}
+
+/* Copies a constant's elements if they stand unaligned. */
+SOSIE_MUST_CHECK enum sosie_status sosie_graph_align(struct sosie_graph *graph,
+                                                     sosie_value_id id,
+                                                     struct sosie_error *err);
+/* Copies a constant's elements, so that the graph has its own. */
+SOSIE_MUST_CHECK enum sosie_status sosie_graph_own(struct sosie_graph *graph,
+                                                   sosie_value_id id,
+                                                   struct sosie_error *err);
 
 /* Input k of a node, or NULL if it is not given. */
 const struct sosie_value *sosie_node_input(const struct sosie_graph *graph,

@@ -48,16 +48,37 @@ static size_t packed_size(const struct packing *p)
                                                    packed_quads(p), p->n_out);
 }
 
-/* Weights (n_out, n_in, n_taps) as (n_out, row * pixel, n_taps / row). */
+/* Weights (n_out, n_in, n_taps) as (n_out, n_taps / row, row * pixel). */
 static void merge_rows(const struct packing *p, const int8_t *from, int8_t *to)
 {
-    size_t taps = packed_taps(p), bytes = p->row * p->pixel;
-    memset(to, 0, p->n_out * bytes * taps);
-    for (size_t o = 0; o < p->n_out; o++, to += bytes * taps)
-        for (size_t c = 0; c < p->n_in; c++)
-            for (size_t t = 0; t < taps; t++)
-                for (size_t i = 0; i < p->row; i++)
-                    to[(i * p->pixel + c) * taps + t] = *from++;
+    if (p->pixel > p->n_in)
+        memset(to, 0, p->n_out * p->n_taps * p->pixel);
+    for (size_t o = 0; o < p->n_out; o++, from += p->n_in * p->n_taps)
+        for (size_t t = 0; t < p->n_taps; t++, to += p->pixel)
+            for (size_t c = 0; c < p->n_in; c++)
+                to[c] = from[c * p->n_taps + t];
+}
+
+/* Weights of a group, as they stand in the file or were merged. */
+static struct sosie_qweights weights_at(const struct packing *p,
+                                        const int8_t *at)
+{
+    struct sosie_qweights w = {.at = at,
+                               .n_out = p->n_out,
+                               .n_taps = packed_taps(p),
+                               .n_in = p->n_in,
+                               .channel = p->n_in * p->n_taps,
+                               .tap = 1,
+                               .byte = p->n_taps};
+    if (p->row > 1) {
+        w.n_in = w.tap = p->row * p->pixel;
+        w.channel = w.n_taps * w.tap;
+        w.byte = 1;
+    } else if (p->is_transposed) {
+        w.channel = 1;
+        w.byte = p->n_out;
+    }
+    return w;
 }
 
 static enum sosie_status fill_weights(const void *how, const void *data,
@@ -85,8 +106,8 @@ static enum sosie_status fill_weights(const void *how, const void *data,
         from = merged;
     }
     for (size_t g = 0; g < p->groups; g++) {
-        sosie_kernels()->qconv_pack(from, packed_taps(p), packed_quads(p), n_in,
-                                    p->n_out, p->is_transposed, to);
+        const struct sosie_qweights w = weights_at(p, from);
+        sosie_kernels()->qconv_pack(&w, packed_quads(p), to);
         from += p->n_in * p->n_out * p->n_taps;
         to += packed_size(p) / p->groups;
     }
@@ -162,6 +183,28 @@ static void read_sizes(struct conv *conv, size_t channels, size_t width)
 
 /* ---- scales, and what is done to sums ------------------------------------ */
 
+/* A weight of each channel. */
+static void add_row(const int8_t *restrict w, size_t n, int32_t *restrict sums,
+                    int32_t *restrict sizes)
+{
+    for (size_t c = 0; c < n; c++) {
+        sums[c] += w[c];
+        sizes[c] += abs(w[c]);
+    }
+}
+
+/* All of one channel. */
+static void sum_row(const int8_t *w, size_t n, int32_t *sum, int32_t *size)
+{
+    int32_t s = 0, a = 0;
+    for (size_t k = 0; k < n; k++) {
+        s += w[k];
+        a += abs(w[k]);
+    }
+    *sum = s;
+    *size = a;
+}
+
 /* The sum of each channel's weights and that of their sizes, in the order in
  * which they stand; 2^16 weights of 2^7 fit. */
 static enum sosie_status sum_weights(struct sosie_int8 *int8, struct conv *conv,
@@ -177,17 +220,11 @@ static enum sosie_status sum_weights(struct sosie_int8 *int8, struct conv *conv,
         return sosie_int8_no_memory(err);
     memset(sums, 0, 2 * conv->n_out * sizeof(*sums));
     if (p->is_transposed) {
-        for (size_t k = 0; k < n; k++, w += conv->n_out)
-            for (size_t c = 0; c < conv->n_out; c++) {
-                sums[c] += w[c];
-                sizes[c] += w[c] < 0 ? -w[c] : w[c];
-            }
+        for (size_t k = 0; k < n; k++)
+            add_row(w + k * conv->n_out, conv->n_out, sums, sizes);
     } else {
-        for (size_t c = 0; c < conv->n_out; c++, w += n)
-            for (size_t k = 0; k < n; k++) {
-                sums[c] += w[k];
-                sizes[c] += w[k] < 0 ? -w[k] : w[k];
-            }
+        for (size_t c = 0; c < conv->n_out; c++)
+            sum_row(w + c * n, n, &sums[c], &sizes[c]);
     }
     conv->sums = sums;
     conv->sizes = sizes;

@@ -1,6 +1,7 @@
 /* net.c: what the two sets of ops share: passes, memory, runs. */
 #include "nn/net.h"
 
+#include "base/block.h"
 #include "base/clock.h"
 #include "base/size.h"
 #include "nn/int8.h"
@@ -9,13 +10,6 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Aligned and at least one byte; NULL when out of memory. `size` is a multiple
- * of SOSIE_ALIGNMENT. */
-static void *block_create(size_t size)
-{
-    return aligned_alloc(SOSIE_ALIGNMENT, size ? size : SOSIE_ALIGNMENT);
-}
 
 /* ---- lowering's vocabulary ----------------------------------------------- */
 
@@ -128,10 +122,41 @@ static enum sosie_status plan_arena(struct sosie_net *net,
     return st;
 }
 
+static bool is_aligned(const struct sosie_value *value)
+{
+    return (uintptr_t)value->data % sosie_dtype_size(value->dtype) == 0;
+}
+
+/* Room for any of the constants that stand unaligned. */
+static size_t staging_size(const struct sosie_net *net)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < net->n_buffers; i++) {
+        const struct sosie_value *value;
+        size_t size;
+        if (net->buffers[i].constant == SOSIE_NO_VALUE)
+            continue;
+        value = &net->graph.values[net->buffers[i].constant];
+        size = sosie_value_size(value);
+        if (!is_aligned(value) && size > most)
+            most = size;
+    }
+    return most;
+}
+
+/* A constant's elements, or their copy in `staging`. */
+static const void *aligned(const struct sosie_value *value, void *staging)
+{
+    return is_aligned(value)
+               ? value->data
+               : memcpy(staging, value->data, sosie_value_size(value));
+}
+
 static enum sosie_status pack_parameters(struct sosie_net *net,
                                          struct sosie_error *err)
 {
     enum sosie_status st = SOSIE_OK;
+    void *staging;
     for (size_t i = 0; i < net->n_buffers; i++) {
         struct sosie_extent *extent = &net->buffers[i].extent;
         if (net->buffers[i].constant == SOSIE_NO_VALUE)
@@ -143,20 +168,24 @@ static enum sosie_status pack_parameters(struct sosie_net *net,
                               &net->parameters_size))
             return sosie_fail(err, SOSIE_REFUSED, "the weights are too large");
     }
-    net->parameters = block_create(net->parameters_size);
+    net->parameters = sosie_block_create(net->parameters_size);
     if (!net->parameters)
         return sosie_fail(err, SOSIE_NO_MEMORY, "%zu bytes of weights",
                           net->parameters_size);
+    staging = sosie_block_create(staging_size(net));
+    if (!staging)
+        return sosie_fail(err, SOSIE_NO_MEMORY, "the largest weights");
     for (size_t i = 0; i < net->n_buffers && !st; i++) {
         const struct sosie_buffer *buffer = &net->buffers[i];
-        if (buffer->fill)
-            st = buffer->fill(buffer->packing,
-                              net->graph.values[buffer->constant].data,
-                              net->parameters + buffer->extent.offset, err);
-        else if (buffer->constant != SOSIE_NO_VALUE)
-            st = net->ops->pack(net, buffer,
-                                net->parameters + buffer->extent.offset, err);
+        void *to = net->parameters + buffer->extent.offset;
+        const void *data;
+        if (buffer->constant == SOSIE_NO_VALUE)
+            continue;
+        data = aligned(&net->graph.values[buffer->constant], staging);
+        st = buffer->fill ? buffer->fill(buffer->packing, data, to, err)
+                          : net->ops->pack(net, buffer, data, to, err);
     }
+    free(staging);
     return st;
 }
 
@@ -316,7 +345,7 @@ enum sosie_status sosie_net_run_create(const struct sosie_net *net,
     if (!run)
         return sosie_fail(err, SOSIE_NO_MEMORY, "a run of the network");
     run->net = net;
-    run->arena = block_create(net->arena_size);
+    run->arena = sosie_block_create(net->arena_size);
     if (!run->arena)
         st = sosie_fail(err, SOSIE_NO_MEMORY, "%zu bytes for a run",
                         net->arena_size);

@@ -64,9 +64,10 @@ struct sosie_ops {
     /* Fills buffers, steps, inputs and outputs of a net from its graph. */
     enum sosie_status (*lower)(struct sosie_net *net, struct sosie_error *err);
     void (*release)(struct sosie_net *net);
-    /* Fills a constant's buffer, at `memory`. */
+    /* Fills a constant's buffer, at `memory`, from its elements. */
     enum sosie_status (*pack)(const struct sosie_net *net,
-                              const struct sosie_buffer *buffer, void *memory,
+                              const struct sosie_buffer *buffer,
+                              const void *data, void *memory,
                               struct sosie_error *err);
     /* Makes what a run needs once its arena is there. */
     enum sosie_status (*bind)(struct sosie_net_run *run,

@@ -92,10 +92,10 @@ out:
 
 static enum sosie_status onednn_pack(const struct sosie_net *net,
                                      const struct sosie_buffer *buffer,
-                                     void *memory, struct sosie_error *err)
+                                     const void *data, void *memory,
+                                     struct sosie_error *err)
 {
     const struct sosie_onednn_packing *packing = buffer->packing;
-    const void *data = net->graph.values[buffer->constant].data;
     dnnl_status_t dnn;
 
     if (packing->same) {

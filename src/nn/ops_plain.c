@@ -197,13 +197,15 @@ static void plain_release(struct sosie_net *net)
  * result of every op are rounded to it; biases and sums are not. */
 static enum sosie_status plain_pack(const struct sosie_net *net,
                                     const struct sosie_buffer *buffer,
-                                    void *memory, struct sosie_error *err)
+                                    const void *data, void *memory,
+                                    struct sosie_error *err)
 {
-    const struct sosie_value *value = &net->graph.values[buffer->constant];
+    struct sosie_value value = net->graph.values[buffer->constant];
     (void)err;
-    sosie_plain_floats(value, memory);
-    if (net->options.precision == SOSIE_PRECISION_BF16 && value->shape.rank > 1)
-        round_to_bf16(memory, sosie_shape_count(&value->shape));
+    value.data = data;
+    sosie_plain_floats(&value, memory);
+    if (net->options.precision == SOSIE_PRECISION_BF16 && value.shape.rank > 1)
+        round_to_bf16(memory, sosie_shape_count(&value.shape));
     return SOSIE_OK;
 }
 

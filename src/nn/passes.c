@@ -245,7 +245,8 @@ static enum sosie_status fold_line(struct sosie_graph *graph,
     const struct sosie_value *bias =
         sosie_node_input(graph, node, SOSIE_CONV_B);
     const struct sosie_value *old = sosie_node_input(graph, node, SOSIE_CONV_W);
-    const float *old_w = old->data, *old_b = bias ? bias->data : NULL;
+    const void *old_w = old->data;
+    const float *old_b = bias ? bias->data : NULL;
     struct sosie_shape channels = {1, {line->n}}, shape = old->shape;
     size_t n = sosie_shape_count(&shape), inner = n / line->n;
     bool is_gemm = node->op == SOSIE_OP_GEMM;
@@ -261,7 +262,8 @@ static enum sosie_status fold_line(struct sosie_graph *graph,
     node->n_inputs = SOSIE_CONV_B + 1;
     for (size_t i = 0; i < n; i++) {
         size_t c = is_gemm && !node->gemm.trans_b ? i % line->n : i / inner;
-        w[i] = (float)((double)old_w[i] * (double)alpha * line->scale[c]);
+        w[i] = (float)((double)sosie_float_at(old_w, i) * (double)alpha *
+                       line->scale[c]);
     }
     for (size_t c = 0; c < line->n; c++)
         b[c] =
@@ -332,7 +334,7 @@ static enum sosie_status fold_alpha(struct sosie_graph *graph,
 {
     const struct sosie_value *b = sosie_node_input(graph, node, SOSIE_GEMM_B);
     struct sosie_shape shape = b->shape;
-    const float *old = b->data;
+    const void *old = b->data;
     float *scaled;
     enum sosie_status st;
 
@@ -343,7 +345,7 @@ static enum sosie_status fold_alpha(struct sosie_graph *graph,
     if (st)
         return st;
     for (size_t i = 0; i < sosie_shape_count(&shape); i++)
-        scaled[i] = old[i] * node->gemm.alpha;
+        scaled[i] = sosie_float_at(old, i) * node->gemm.alpha;
     node->gemm.alpha = 1.0F;
     return SOSIE_OK;
 }
@@ -402,12 +404,9 @@ static bool is_post(enum sosie_op op)
            op != SOSIE_OP_SQRT;
 }
 
-/* A function before a sum and another after it is more than oneDNN 2.6 does
- * reliably: ResNet-50's blocks came out wrong. */
 static bool takes_function(const struct sosie_node *conv)
 {
-    return conv->n_posts < 2 && !(conv->n_posts == 1 && has_residual(conv) &&
-                                  conv->posts[0].op != SOSIE_OP_ADD);
+    return conv->n_posts < 2;
 }
 
 /* What reads bytes has been given its functions by the int8 pass. */
@@ -459,6 +458,8 @@ static bool may_overwrite(const struct sosie_graph *graph,
     return n_uses == links->n_uses[residual];
 }
 
+/* Only of a convolution without functions: after one, oneDNN does not have a
+ * sum on all CPUs, and its reference takes a thousand times as long. */
 static bool fold_sum(struct sosie_graph *graph, struct sosie_links *links,
                      struct sosie_node *add, size_t side)
 {
@@ -466,7 +467,7 @@ static bool fold_sum(struct sosie_graph *graph, struct sosie_links *links,
         sosie_lone(graph, links, add->inputs[side], SOSIE_OP_CONV);
     sosie_value_id residual = add->inputs[!side];
 
-    if (!conv || has_residual(conv) || conv->n_posts > 1 ||
+    if (!conv || has_residual(conv) || conv->n_posts ||
         !reads_floats(graph, conv) ||
         !sosie_shape_equal(&graph->values[residual].shape,
                            &graph->values[conv->output].shape) ||

@@ -93,6 +93,64 @@ static enum sosie_status fill_params(struct sosie_trainable *t,
 
 /* ---- values -------------------------------------------------------------- */
 
+/* Operands of a function of two numbers, or of a matrix product, that hold the
+ * batch: constants must leave dimension 0 to it. */
+static bool operands_mix(const struct sosie_trainable *t,
+                         const struct sosie_node *node)
+{
+    size_t rank = t->graph.values[node->output].shape.rank, n_computed = 0;
+    for (size_t k = 0; k < 2; k++) {
+        const struct sosie_value *value = &t->graph.values[node->inputs[k]];
+        if (!value->data && value->shape.rank != rank)
+            return true;
+        n_computed += !value->data;
+    }
+    return node->op == SOSIE_OP_MATMUL && rank == 2 &&
+           (n_computed != 1 || t->graph.values[node->inputs[0]].data);
+}
+
+/* Whether a photo's result would depend on the other photos of its shard, or
+ * not come out in its place: dimension 0 is the batch. */
+static bool mixes_photos(const struct sosie_trainable *t,
+                         const struct sosie_node *node)
+{
+    if (sosie_op_is_binary(node->op) || node->op == SOSIE_OP_MATMUL)
+        return operands_mix(t, node);
+    for (size_t k = 0; k < node->n_inputs; k++)
+        if ((k == 0 || node->op == SOSIE_OP_CONCAT) &&
+            t->graph.values[node->inputs[k]].data)
+            return true; /* one for all photos */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wswitch-enum"
+    switch (node->op) {
+    case SOSIE_OP_CONCAT:
+    case SOSIE_OP_FLATTEN:
+        return node->axis == 0;
+    case SOSIE_OP_SOFTMAX:
+        return node->softmax.axis == 0;
+    case SOSIE_OP_LAYER_NORM:
+        return node->layer_norm.axis == 0;
+    case SOSIE_OP_LP_NORM:
+        return node->lp_norm.axis == 0;
+    case SOSIE_OP_REDUCE_MEAN:
+    case SOSIE_OP_REDUCE_SUM:
+    case SOSIE_OP_REDUCE_L2:
+        return node->reduce.axes[0];
+    case SOSIE_OP_TRANSPOSE:
+        return node->permutation[0] != 0;
+    case SOSIE_OP_CONV:
+        return !t->graph.values[node->inputs[SOSIE_CONV_W]].data;
+    case SOSIE_OP_GEMM:
+        return node->gemm.trans_a ||
+               !t->graph.values[node->inputs[SOSIE_GEMM_B]].data;
+    case SOSIE_OP_PAD:
+        return node->pad.begin[0] || node->pad.end[0];
+    default:
+        return false;
+    }
+#pragma GCC diagnostic pop
+}
+
 /* With the batch; and whether a parameter is upstream. */
 static enum sosie_status find_values(struct sosie_trainable *t,
                                      struct sosie_error *err)
@@ -107,11 +165,16 @@ static enum sosie_status find_values(struct sosie_trainable *t,
         const struct sosie_node *node = &graph->nodes[i];
         struct sosie_trainable_value *out = &t->values[node->output];
         out->shape = graph->values[node->output].shape;
-        if (!out->shape.rank || out->shape.dims[0] != 1 ||
-            !sosie_gradient_op(node->op))
+        if (!sosie_gradient_op(node->op) || node->n_posts)
             return sosie_fail(err, SOSIE_REFUSED,
                               "node '%.80s' (%s) can't be trained: there is no "
                               "gradient for it",
+                              node->name, sosie_op_name(node->op));
+        if (!out->shape.rank || out->shape.dims[0] != 1 ||
+            mixes_photos(t, node))
+            return sosie_fail(err, SOSIE_REFUSED,
+                              "node '%.80s' (%s) can't be trained: it works "
+                              "along the batch",
                               node->name, sosie_op_name(node->op));
         out->shape.dims[0] = t->options.n;
         if (sosie_shape_check(&out->shape, err))
@@ -128,13 +191,13 @@ static enum sosie_status find_values(struct sosie_trainable *t,
 static enum sosie_status find_outputs(struct sosie_trainable *t,
                                       struct sosie_error *err)
 {
-    if (t->graph.n_outputs > SOSIE_MAX_ENDS || !t->graph.n_outputs ||
-        t->graph.n_inputs != 1)
+    if (t->graph.n_outputs > SOSIE_TRAINABLE_MAX_OUTPUTS ||
+        !t->graph.n_outputs || t->graph.n_inputs != 1)
         return sosie_fail(err, SOSIE_REFUSED,
                           "a network with %zu inputs and %zu outputs can't be "
                           "trained, expected 1 and 1 to %d",
                           t->graph.n_inputs, t->graph.n_outputs,
-                          SOSIE_MAX_ENDS);
+                          SOSIE_TRAINABLE_MAX_OUTPUTS);
     for (size_t k = 0; k < t->graph.n_outputs; k++) {
         const struct sosie_trainable_value *v = &t->values[t->graph.outputs[k]];
         size_t size = sosie_shape_count(&v->shape) * sizeof(float);
@@ -418,6 +481,8 @@ sosie_trainable_create(struct sosie_graph *graph,
     *graph = (struct sosie_graph){0};
     t->options = *options;
     st = check_options(options, err);
+    if (!st)
+        st = sosie_sweep(&t->graph, err); /* what no loss reaches */
     if (!st)
         st = start(t, err);
     if (!st)

@@ -30,6 +30,8 @@
 struct sosie_trainable;
 struct sosie_trainable_run;
 
+enum { SOSIE_TRAINABLE_MAX_OUTPUTS = 16 };
+
 struct sosie_trainable_options {
     size_t n;   /* photos of a shard */
     bool plain; /* plain C instead of oneDNN */
@@ -56,8 +58,10 @@ struct sosie_param {
 
 /* Makes what is needed to train `graph`, whose outputs are those that losses
  * are taken of. The graph is taken over and left empty, whatever happens; the
- * parameters start as its constants, whose data must stay.
- * Errors: REFUSED, with the node's name, for an op without a gradient, one
+ * parameters start as its constants, whose data must stay. Nodes that no output
+ * needs are dropped.
+ * Errors: BAD_INPUT for no photos or more than 4096; REFUSED, with the node's
+ * name, for an op without a gradient, one that mixes the photos of a batch, one
  * constant trained by two nodes, quantised nodes, bf16 without the
  * instructions, too much memory; NO_MEMORY. */
 SOSIE_MUST_CHECK enum sosie_status

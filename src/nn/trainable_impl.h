@@ -91,7 +91,7 @@ struct sosie_trainable {
     const char *(*names)[2];   /* of each node: forward, backward */
     struct sosie_actions forward, backward, pack;
     size_t planned_size, temp_size, scratch_size, packed_size, outputs_size;
-    size_t output_offsets[SOSIE_MAX_ENDS]; /* bytes */
+    size_t output_offsets[SOSIE_TRAINABLE_MAX_OUTPUTS]; /* bytes */
     unsigned char *packed;
 };
 

@@ -56,6 +56,11 @@ static size_t number(const struct sosie_trainable_walk *walk)
     return (size_t)(walk->node - walk->t->graph.nodes);
 }
 
+static bool is_reference(const_dnnl_primitive_desc_t pd)
+{
+    return !strncmp(sosie_pd_implementation(pd), "ref", 3);
+}
+
 /* Notes what goes forward or backward how. */
 static void note(struct sosie_trainable_walk *walk,
                  const_dnnl_primitive_desc_t pd, bool backward)
@@ -88,8 +93,9 @@ static struct sosie_spot param(const struct sosie_trainable_walk *walk,
 
 static bool is_param(const struct sosie_trainable_walk *walk, size_t k)
 {
-    sosie_value_id id = walk->node->inputs[k];
-    return id != SOSIE_NO_VALUE && walk->t->param_of[id] != UINT32_MAX;
+    const struct sosie_node *node = walk->node;
+    return k < node->n_inputs && node->inputs[k] != SOSIE_NO_VALUE &&
+           walk->t->param_of[node->inputs[k]] != UINT32_MAX;
 }
 
 static dnnl_status_t vector_md(struct sosie_trainable_walk *walk, size_t n,
@@ -100,13 +106,26 @@ static dnnl_status_t vector_md(struct sosie_trainable_walk *walk, size_t n,
 }
 
 static dnnl_status_t any_md(struct sosie_trainable_walk *walk,
-                            const struct sosie_shape *shape, sosie_md *md)
+                            const struct sosie_shape *shape,
+                            dnnl_data_type_t type, sosie_md *md)
 {
     dnnl_dims_t dims;
     for (size_t i = 0; i < shape->rank; i++)
         dims[i] = (int64_t)shape->dims[i];
-    return sosie_md_any(&walk->t->mds, (int)shape->rank, dims, element(walk),
-                        md);
+    return sosie_md_any(&walk->t->mds, (int)shape->rank, dims, type, md);
+}
+
+static dnnl_status_t dense_md(struct sosie_trainable_walk *walk,
+                              const struct sosie_shape *shape, sosie_md *md)
+{
+    dnnl_dims_t dims, strides;
+    int64_t stride = 1;
+    for (size_t i = shape->rank; i-- > 0; stride *= dims[i]) {
+        dims[i] = (int64_t)shape->dims[i];
+        strides[i] = stride;
+    }
+    return sosie_md_typed(&walk->t->mds, (int)shape->rank, dims, element(walk),
+                          strides, md);
 }
 
 /* `md` in the type that activations have here, where strides can say it. */
@@ -150,6 +169,36 @@ static enum sosie_status packed(struct sosie_trainable_walk *walk,
     st = emit(walk, pd, &args, err);
     walk->actions = actions;
     return st;
+}
+
+/* Runs `pd`, which makes the gradient of parameter k in layout `md`, with these
+ * arguments and that, and brings it to where it belongs. */
+static enum sosie_status emit_param_grad(struct sosie_trainable_walk *walk,
+                                         dnnl_primitive_desc_t pd,
+                                         struct args *args,
+                                         struct sosie_spot grad, sosie_md md,
+                                         struct sosie_error *err)
+{
+    struct sosie_trainable *t = walk->t;
+    bool is_there = sosie_md_equal(grad.md, md);
+    struct sosie_spot made = is_there ? grad : sosie_training_temp(walk, md);
+    dnnl_primitive_desc_t reorder = NULL;
+    struct args copy = {.n = 0};
+    enum sosie_status st;
+    dnnl_status_t dnn;
+
+    put(args, DNNL_ARG_DIFF_WEIGHTS, made);
+    if (!t->names[number(walk)][1] || is_reference(pd))
+        note(walk, pd, true);
+    st = emit(walk, pd, args, err);
+    if (st || is_there)
+        return st;
+    dnn = sosie_reorder_pd(t->engine, md, grad.md, t->attr, &reorder);
+    if (dnn)
+        return fail(walk, dnn, err);
+    put(&copy, DNNL_ARG_FROM, made);
+    put(&copy, DNNL_ARG_TO, grad);
+    return emit(walk, reorder, &copy, err);
 }
 
 /* ---- functions of one number --------------------------------------------- */
@@ -352,6 +401,66 @@ static dnnl_status_t conv_attr(const struct sosie_trainable_walk *walk,
     return dnn;
 }
 
+/* What a convolution's primitives have in common. */
+struct convolution {
+    struct sosie_conv_window window;
+    sosie_md given, any; /* weights: as they stand, and as is liked */
+    sosie_md bias;       /* NULL: none */
+    dnnl_primitive_attr_t attr;
+};
+
+enum pass { FORWARD, DATA_GRAD, WEIGHTS_GRAD };
+
+static dnnl_status_t conv_pd(struct sosie_trainable_walk *walk, enum pass pass,
+                             const struct convolution *c, sosie_md src,
+                             sosie_md dst, dnnl_primitive_desc_t *pd)
+{
+    struct sosie_trainable *t = walk->t;
+    dnnl_primitive_desc_t hint = walk->hints[number(walk)];
+    switch (pass) {
+    case FORWARD:
+        return sosie_conv_pd(t->engine, src, c->any, c->bias, dst, &c->window,
+                             c->attr, pd);
+    case DATA_GRAD:
+        return sosie_conv_data_grad_pd(t->engine, src, c->any, dst, &c->window,
+                                       hint, c->attr, pd);
+    case WEIGHTS_GRAD:
+        break;
+    }
+    return sosie_conv_weights_grad_pd(t->engine, src, c->any, c->bias, dst,
+                                      &c->window, hint, c->attr, pd);
+}
+
+/* For the layouts given or, where oneDNN has only its reference for them (odd
+ * numbers of channels, small planes, dilation), dense, which is a product of
+ * matrices at least and many times faster: *src and *dst are then dense. */
+static dnnl_status_t quick_conv_pd(struct sosie_trainable_walk *walk,
+                                   enum pass pass, const struct convolution *c,
+                                   sosie_md *src, sosie_md *dst,
+                                   dnnl_primitive_desc_t *pd)
+{
+    const struct sosie_trainable_value *values = walk->t->values;
+    dnnl_primitive_desc_t dense = NULL;
+    sosie_md dense_src, dense_dst;
+    dnnl_status_t dnn = conv_pd(walk, pass, c, *src, *dst, pd);
+    if (dnn || !is_reference(*pd))
+        return dnn;
+    if ((dnn = dense_md(walk, &values[walk->node->inputs[0]].shape,
+                        &dense_src)) ||
+        (dnn = dense_md(walk, &values[walk->node->output].shape, &dense_dst)))
+        return dnn;
+    if (conv_pd(walk, pass, c, dense_src, dense_dst, &dense) ||
+        is_reference(dense)) {
+        dnnl_primitive_desc_destroy(dense);
+        return dnnl_success;
+    }
+    dnnl_primitive_desc_destroy(*pd);
+    *pd = dense;
+    *src = dense_src;
+    *dst = dense_dst;
+    return dnnl_success;
+}
+
 static enum sosie_status conv_forward(struct sosie_trainable_walk *walk,
                                       bool *done, struct sosie_error *err)
 {
@@ -361,49 +470,47 @@ static enum sosie_status conv_forward(struct sosie_trainable_walk *walk,
     sosie_value_id out = act ? act->output : node->output;
     bool has_bias = is_param(walk, SOSIE_CONV_B);
     struct sosie_spot x = sosie_training_value(walk, node->inputs[0]), w;
-    sosie_md src, given, any, bias = NULL, dst;
-    dnnl_primitive_attr_t attr = NULL;
+    struct convolution c = {.bias = NULL};
+    sosie_md src, dst;
     dnnl_primitive_desc_t pd = NULL;
-    struct sosie_conv_window window;
     struct args args = {.n = 0};
     dnnl_status_t dnn;
     enum sosie_status st;
 
     if (!is_param(walk, SOSIE_CONV_W) ||
-        !find_window(&node->conv.window, &window) ||
+        !find_window(&node->conv.window, &c.window) ||
         (node->n_inputs > SOSIE_CONV_B && !has_bias &&
          node->inputs[SOSIE_CONV_B] != SOSIE_NO_VALUE))
         return SOSIE_OK;
     if ((dnn = typed_md(walk, x.md, &src)) ||
-        (dnn = conv_weights(walk, &given, &any)) ||
-        (dnn = any_md(walk, &t->values[out].shape, &dst)) ||
+        (dnn = conv_weights(walk, &c.given, &c.any)) ||
+        (dnn = any_md(walk, &t->values[out].shape, element(walk), &dst)) ||
         (has_bias &&
-         (dnn = vector_md(walk, t->values[out].shape.dims[1], &bias))) ||
-        (dnn = conv_attr(walk, act, &attr)) ||
-        (dnn = sosie_conv_pd(t->engine, src, any, bias, dst, &window, attr,
-                             &pd)) ||
-        (dnn = sosie_pd_md(&t->mds, pd, dnnl_query_weights_md, &any)) ||
+         (dnn = vector_md(walk, t->values[out].shape.dims[1], &c.bias))) ||
+        (dnn = conv_attr(walk, act, &c.attr)) ||
+        (dnn = quick_conv_pd(walk, FORWARD, &c, &src, &dst, &pd)) ||
+        (dnn = sosie_pd_md(&t->mds, pd, dnnl_query_weights_md, &c.any)) ||
         (dnn =
              sosie_pd_md(&t->mds, pd, dnnl_query_dst_md, &t->values[out].md))) {
         dnnl_primitive_desc_destroy(pd);
-        dnnl_primitive_attr_destroy(attr);
+        dnnl_primitive_attr_destroy(c.attr);
         return fail(walk, dnn, err);
     }
-    dnnl_primitive_attr_destroy(attr);
+    dnnl_primitive_attr_destroy(c.attr);
     *done = true;
     if (act)
         walk->done[act - t->graph.nodes] = true;
     walk->hints[number(walk)] = pd;
     st = sosie_training_as(walk, x, src, &x, err);
     if (!st)
-        st =
-            packed(walk, param(walk, SOSIE_CONV_W, false, given), any, &w, err);
+        st = packed(walk, param(walk, SOSIE_CONV_W, false, c.given), c.any, &w,
+                    err);
     if (st)
         return st;
     put(&args, DNNL_ARG_SRC, x);
     put(&args, DNNL_ARG_WEIGHTS, w);
-    if (bias)
-        put(&args, DNNL_ARG_BIAS, param(walk, SOSIE_CONV_B, false, bias));
+    if (c.bias)
+        put(&args, DNNL_ARG_BIAS, param(walk, SOSIE_CONV_B, false, c.bias));
     put(&args, DNNL_ARG_DST, sosie_training_value(walk, out));
     return emit_hinted(walk, pd, &args, err);
 }
@@ -416,8 +523,9 @@ static enum sosie_status conv_data_grad(struct sosie_trainable_walk *walk,
     struct sosie_trainable *t = walk->t;
     const struct sosie_node *node = walk->node;
     sosie_value_id in = node->inputs[0];
+    struct convolution c = {.window = *window, .attr = t->attr};
     struct sosie_spot w, to;
-    sosie_md given, any, src;
+    sosie_md src, dst = from.md;
     dnnl_primitive_desc_t pd = NULL;
     struct args args = {.n = 0};
     enum sosie_status st;
@@ -425,17 +533,18 @@ static enum sosie_status conv_data_grad(struct sosie_trainable_walk *walk,
 
     if (!t->values[in].wants_grad)
         return SOSIE_OK;
-    if ((dnn = conv_weights(walk, &given, &any)) ||
+    if ((dnn = conv_weights(walk, &c.given, &c.any)) ||
         (dnn = typed_md(walk, t->values[in].md, &src)) ||
-        (dnn = sosie_conv_data_grad_pd(t->engine, src, any, from.md, window,
-                                       walk->hints[number(walk)], t->attr,
-                                       &pd)) ||
-        (dnn = sosie_pd_md(&t->mds, pd, dnnl_query_weights_md, &any))) {
+        (dnn = quick_conv_pd(walk, DATA_GRAD, &c, &src, &dst, &pd)) ||
+        (dnn = sosie_pd_md(&t->mds, pd, dnnl_query_weights_md, &c.any))) {
         dnnl_primitive_desc_destroy(pd);
         return fail(walk, dnn, err);
     }
     note(walk, pd, true);
-    st = packed(walk, param(walk, SOSIE_CONV_W, false, given), any, &w, err);
+    st =
+        packed(walk, param(walk, SOSIE_CONV_W, false, c.given), c.any, &w, err);
+    if (!st)
+        st = sosie_training_as(walk, from, dst, &from, err);
     if (st) {
         dnnl_primitive_desc_destroy(pd);
         return st;
@@ -455,51 +564,38 @@ conv_weights_grad(struct sosie_trainable_walk *walk, struct sosie_spot from,
 {
     struct sosie_trainable *t = walk->t;
     const struct sosie_node *node = walk->node;
-    bool has_bias = is_param(walk, SOSIE_CONV_B);
-    struct sosie_spot x = sosie_training_value(walk, node->inputs[0]), to, grad;
-    sosie_md given, any, bias = NULL, src;
-    dnnl_primitive_desc_t pd = NULL, reorder = NULL;
-    struct args args = {.n = 0}, copy = {.n = 0};
+    struct convolution c = {.window = *window, .attr = t->attr};
+    struct sosie_spot x = sosie_training_value(walk, node->inputs[0]);
+    sosie_md src, dst = from.md;
+    dnnl_primitive_desc_t pd = NULL;
+    struct args args = {.n = 0};
     enum sosie_status st;
     dnnl_status_t dnn;
 
-    if ((dnn = conv_weights(walk, &given, &any)) ||
+    if ((dnn = conv_weights(walk, &c.given, &c.any)) ||
         (dnn = typed_md(walk, x.md, &src)) ||
-        (has_bias &&
+        (is_param(walk, SOSIE_CONV_B) &&
          (dnn = vector_md(
               walk, t->graph.values[node->inputs[SOSIE_CONV_B]].shape.dims[0],
-              &bias))) ||
-        (dnn = sosie_conv_weights_grad_pd(t->engine, src, any, bias, from.md,
-                                          window, walk->hints[number(walk)],
-                                          t->attr, &pd)) ||
-        (dnn = sosie_pd_md(&t->mds, pd, dnnl_query_diff_weights_md, &any))) {
+              &c.bias))) ||
+        (dnn = quick_conv_pd(walk, WEIGHTS_GRAD, &c, &src, &dst, &pd)) ||
+        (dnn = sosie_pd_md(&t->mds, pd, dnnl_query_diff_weights_md, &c.any))) {
         dnnl_primitive_desc_destroy(pd);
         return fail(walk, dnn, err);
     }
     st = sosie_training_as(walk, x, src, &x, err);
+    if (!st)
+        st = sosie_training_as(walk, from, dst, &from, err);
     if (st) {
         dnnl_primitive_desc_destroy(pd);
         return st;
     }
-    grad = to = param(walk, SOSIE_CONV_W, true, given);
-    if (!sosie_md_equal(given, any))
-        to = sosie_training_temp(walk, any);
     put(&args, DNNL_ARG_SRC, x);
     put(&args, DNNL_ARG_DIFF_DST, from);
-    put(&args, DNNL_ARG_DIFF_WEIGHTS, to);
-    if (bias)
-        put(&args, DNNL_ARG_DIFF_BIAS, param(walk, SOSIE_CONV_B, true, bias));
-    if (!t->names[number(walk)][1])
-        note(walk, pd, true);
-    st = emit(walk, pd, &args, err);
-    if (st || to.place == SOSIE_AT_PARAM_GRAD)
-        return st;
-    dnn = sosie_reorder_pd(t->engine, to.md, grad.md, t->attr, &reorder);
-    if (dnn)
-        return fail(walk, dnn, err);
-    put(&copy, DNNL_ARG_FROM, to);
-    put(&copy, DNNL_ARG_TO, grad);
-    return emit(walk, reorder, &copy, err);
+    if (c.bias)
+        put(&args, DNNL_ARG_DIFF_BIAS, param(walk, SOSIE_CONV_B, true, c.bias));
+    return emit_param_grad(
+        walk, pd, &args, param(walk, SOSIE_CONV_W, true, c.given), c.any, err);
 }
 
 static enum sosie_status conv_backward(struct sosie_trainable_walk *walk,
@@ -720,7 +816,7 @@ static enum sosie_status pool_forward(struct sosie_trainable_walk *walk,
     struct args args = {.n = 0};
     dnnl_status_t dnn;
 
-    if ((dnn = any_md(walk, &out->shape, &dst)) ||
+    if ((dnn = any_md(walk, &out->shape, sosie_md_type(x.md), &dst)) ||
         (dnn = sosie_pool_training_pd(t->engine, pool->kind, x.md, dst,
                                       pool->kernel, &pool->window, t->attr,
                                       &pd)) ||
@@ -845,7 +941,7 @@ static enum sosie_status product_forward(struct sosie_trainable_walk *walk,
 
     if ((dnn = typed_md(walk, x.md, &src)) ||
         (dnn = any_weights(walk, product, &any)) ||
-        (dnn = any_md(walk, &out->shape, &dst)) ||
+        (dnn = any_md(walk, &out->shape, element(walk), &dst)) ||
         (dnn = sosie_inner_product_pd(t->engine, src, any, product->bias, dst,
                                       t->attr, &pd)) ||
         (dnn = sosie_pd_md(&t->mds, pd, dnnl_query_weights_md, &any)) ||
@@ -912,12 +1008,11 @@ static enum sosie_status product_weights_grad(struct sosie_trainable_walk *walk,
 {
     struct sosie_trainable *t = walk->t;
     const struct sosie_node *node = walk->node;
-    struct sosie_spot x = sosie_training_value(walk, node->inputs[0]), to;
+    struct sosie_spot x = sosie_training_value(walk, node->inputs[0]);
     struct sosie_spot from = sosie_training_grad(walk, node->output);
-    struct sosie_spot grad = param(walk, 1, true, product->given);
     sosie_md src, any;
-    dnnl_primitive_desc_t pd = NULL, reorder = NULL;
-    struct args args = {.n = 0}, copy = {.n = 0};
+    dnnl_primitive_desc_t pd = NULL;
+    struct args args = {.n = 0};
     enum sosie_status st;
     dnnl_status_t dnn;
 
@@ -935,23 +1030,12 @@ static enum sosie_status product_weights_grad(struct sosie_trainable_walk *walk,
         dnnl_primitive_desc_destroy(pd);
         return st;
     }
-    to = sosie_md_equal(any, grad.md) ? grad : sosie_training_temp(walk, any);
     put(&args, DNNL_ARG_SRC, x);
     put(&args, DNNL_ARG_DIFF_DST, from);
-    put(&args, DNNL_ARG_DIFF_WEIGHTS, to);
     if (product->has_bias)
         put(&args, DNNL_ARG_DIFF_BIAS, param(walk, 2, true, product->bias));
-    if (!t->names[number(walk)][1])
-        note(walk, pd, true);
-    st = emit(walk, pd, &args, err);
-    if (st || to.place == SOSIE_AT_PARAM_GRAD)
-        return st;
-    dnn = sosie_reorder_pd(t->engine, to.md, grad.md, t->attr, &reorder);
-    if (dnn)
-        return fail(walk, dnn, err);
-    put(&copy, DNNL_ARG_FROM, to);
-    put(&copy, DNNL_ARG_TO, grad);
-    return emit(walk, reorder, &copy, err);
+    return emit_param_grad(walk, pd, &args,
+                           param(walk, 1, true, product->given), any, err);
 }
 
 /* ---- by op --------------------------------------------------------------- */

@@ -2,7 +2,8 @@
  *
  *   augment.c             strengths; what is drawn; the order of changes
  *   augment_colour.c      light, colours, blur
- *   augment_background.c  another ground for a product
+ *   augment_ground.c      where a product's plain ground is
+ *   augment_background.c  another one in its place
  *
  * A *picture* is what becomes the view, changed in place. */
 #ifndef SOSIE_TRAIN_AUGMENT_PRIVATE_H

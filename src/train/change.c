@@ -2,8 +2,8 @@
 #include "train/change.h"
 
 #include "base/random.h"
+#include "train/augment_private.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static const double CROP = 0.8;
@@ -64,27 +64,20 @@ static void crop(struct sosie_image *image, struct sosie_random *random)
     image->height = height;
 }
 
-static enum sosie_status squeeze(struct sosie_image *image,
-                                 struct sosie_error *err)
+static enum sosie_status replace_background(struct sosie_image *image,
+                                            struct sosie_random *random,
+                                            bool *changed,
+                                            struct sosie_error *err)
 {
-    struct sosie_decode_options options = {.limits =
-                                               sosie_image_limits_defaults()};
-    struct sosie_image back = {0};
-    unsigned char *bytes;
-    size_t size;
+    struct sosie_image other = {0};
     enum sosie_status st =
-        sosie_jpeg_encode(image, QUALITY, &bytes, &size, err);
-    if (st)
-        return st;
-    options.limits.max_bytes = size;
-    options.limits.max_pixels = UINT64_MAX;
-    st = sosie_image_decode(bytes, size, &options, &back, err);
-    free(bytes);
-    if (st)
-        return st;
-    sosie_image_release(image);
-    *image = back;
-    return SOSIE_OK;
+        sosie_photo_replace_background(image, random, &other, err);
+    *changed = !st && other.width;
+    if (*changed) {
+        sosie_image_release(image);
+        *image = other;
+    }
+    return st;
 }
 
 static void darken(struct sosie_image *image)
@@ -107,11 +100,13 @@ enum sosie_status sosie_change_apply(enum sosie_change change, uint64_t seed,
         crop(image, &random);
         return SOSIE_OK;
     case SOSIE_CHANGE_JPEG:
-        return squeeze(image, err);
+        return sosie_jpeg_roundtrip(image->rgb, image->width, image->height,
+                                    QUALITY, err);
     case SOSIE_CHANGE_BRIGHTNESS:
         darken(image);
         return SOSIE_OK;
     case SOSIE_CHANGE_BACKGROUND:
+        return replace_background(image, &random, changed, err);
     case SOSIE_N_CHANGES:
         break;
     }

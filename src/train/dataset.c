@@ -373,3 +373,14 @@ size_t sosie_dataset_column(const struct sosie_dataset *dataset,
         c++;
     return c;
 }
+
+const char *const sosie_colour_names[] = {"color", "colour", "baseColour",
+                                          "baseColor", NULL};
+
+bool sosie_label_is_colour(const char *name)
+{
+    for (size_t i = 0; sosie_colour_names[i]; i++)
+        if (!strcmp(name, sosie_colour_names[i]))
+            return true;
+    return false;
+}

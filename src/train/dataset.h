@@ -106,4 +106,8 @@ void sosie_dataset_release(struct sosie_dataset *dataset);
 size_t sosie_dataset_column(const struct sosie_dataset *dataset,
                             const char *name);
 
+/* The names that a label of colours goes by, up to NULL: color, colour, ... */
+extern const char *const sosie_colour_names[];
+bool sosie_label_is_colour(const char *name);
+
 #endif

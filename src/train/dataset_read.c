@@ -186,12 +186,10 @@ static enum sosie_status read_title(struct sosie_dataset_maker *maker,
                                     struct sosie_error *err)
 {
     static const char *const titles[] = {"title", "name", "productDisplayName",
-                                         NULL},
-                             *const colours[] = {"color", "colour",
-                                                 "baseColour", NULL};
+                                         NULL};
     enum sosie_status st = look_up_any(maker, told, titles, &item->title, err);
     if (!st)
-        st = look_up_any(maker, told, colours, &item->colour, err);
+        st = look_up_any(maker, told, sosie_colour_names, &item->colour, err);
     if (!st)
         st = look_up(maker, told, "class", &item->class_name, err);
     if (!st)

@@ -291,7 +291,7 @@ static void add_aspect(struct sosie_embeddings *embeddings,
                        size_t dim, double weight)
 {
     embeddings->names[shape->n_aspects] = name;
-    embeddings->weights[shape->n_aspects] = (float)weight;
+    embeddings->weights[shape->n_aspects] = weight;
     shape->dims[shape->n_aspects++] = dim;
 }
 

@@ -35,7 +35,7 @@ struct sosie_embeddings {
     uint32_t *photos; /* (n) of the data set, in its order */
     struct sosie_vectors vectors;
     const char *names[SOSIE_ASPECTS_MAX]; /* of the aspects; the model's */
-    float weights[SOSIE_ASPECTS_MAX];     /* by default */
+    double weights[SOSIE_ASPECTS_MAX];    /* by default */
     struct sosie_whitening *whitening;    /* NULL: none */
     float *logits;                        /* (n, n_logits), if asked for */
     size_t n_bad;

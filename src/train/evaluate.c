@@ -123,15 +123,6 @@ static void choose_columns(struct sosie_evaluations *found)
         }
 }
 
-static bool is_colour(const char *name)
-{
-    static const char *const names[] = {"color", "colour", "baseColour"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-        if (!strcmp(name, names[i]))
-            return true;
-    return false;
-}
-
 /* Numbers that are equal for equal identity and colour; a photo without a
  * colour counts as of one colour more. */
 static enum sosie_status make_twins(struct run *run, struct sosie_error *err)
@@ -139,8 +130,9 @@ static enum sosie_status make_twins(struct run *run, struct sosie_error *err)
     const struct sosie_evaluations *found = run->found;
     const struct sosie_dataset *dataset = found->dataset;
     size_t colour = 0;
-    while (colour < found->n_columns &&
-           !is_colour(dataset->columns[found->columns[colour]].name))
+    while (
+        colour < found->n_columns &&
+        !sosie_label_is_colour(dataset->columns[found->columns[colour]].name))
         colour++;
     if (colour == found->n_columns || !dataset->n_identities)
         return SOSIE_OK;
@@ -231,8 +223,8 @@ static enum sosie_status choose_queries(struct run *run,
 
 /* ---- kinds --------------------------------------------------------------- */
 
-static void add_kind(struct sosie_evaluations *found, int what, size_t column,
-                     const char *name, const char *key)
+static void add_kind(struct sosie_evaluations *found, enum sosie_kind_what what,
+                     size_t column, const char *name, const char *key)
 {
     struct sosie_kind *kind = &found->kinds[found->n_kinds++];
     kind->what = what;
@@ -395,7 +387,8 @@ static enum sosie_status choose_ways(struct turn *turn, struct sosie_error *err)
         if (!found->aspects[j])
             return no_memory(err);
         found->dims[j] = embeddings->vectors.shape.dims[j];
-        found->weights[j] = turn->ways[0].weights[j] = embeddings->weights[j];
+        found->weights[j] = embeddings->weights[j];
+        turn->ways[0].weights[j] = (float)embeddings->weights[j];
         if (n_aspects < 2)
             break;
         turn->ways[found->n_ways].weights[j] = 1;

@@ -43,19 +43,21 @@ struct sosie_evaluate_options {
 /* All queries, 500 changed ones, auto, a worker a processor. */
 struct sosie_evaluate_options sosie_evaluate_options_defaults(void);
 
+enum sosie_kind_what {
+    SOSIE_KIND_PRECISION,    /* @12, of a column; of all of them */
+    SOSIE_KIND_RECALL_1,     /* R@1 */
+    SOSIE_KIND_RECALL,       /* R@12 */
+    SOSIE_KIND_MAP,          /* mAP@12 */
+    SOSIE_KIND_RECALL_OTHER, /* R@1 of siblings in another colour; those in the
+                                same are left out */
+    SOSIE_KIND_TOP_1,
+    SOSIE_KIND_TOP_5 /* of the class */
+};
+
 /* What is measured: the same kinds for all models and ways. */
 struct sosie_kind {
-    enum {
-        SOSIE_KIND_PRECISION,    /* @12, of a column; of all of them */
-        SOSIE_KIND_RECALL_1,     /* R@1 */
-        SOSIE_KIND_RECALL,       /* R@12 */
-        SOSIE_KIND_MAP,          /* mAP@12 */
-        SOSIE_KIND_RECALL_OTHER, /* R@1 of siblings in another colour; those
-                                    in the same are left out */
-        SOSIE_KIND_TOP_1,
-        SOSIE_KIND_TOP_5 /* of the class */
-    } what;
-    size_t column;    /* of PRECISION: n_columns: all of them */
+    enum sosie_kind_what what;
+    size_t column;    /* of PRECISION, among those in use; n_columns: all */
     const char *name; /* "color", "all", "R@1", ... */
     const char *key;  /* for machines: "color", "all", "recall_at_1", ... */
     size_t n;         /* queries that count */
@@ -85,7 +87,7 @@ struct sosie_evaluation {
     size_t n_aspects;
     const char *aspects[SOSIE_ASPECTS_MAX];
     size_t dims[SOSIE_ASPECTS_MAX];
-    float weights[SOSIE_ASPECTS_MAX];
+    double weights[SOSIE_ASPECTS_MAX];
     size_t n_ways;
     struct sosie_way_found ways[SOSIE_EVALUATE_MAX_WAYS]; /* default first */
     bool by_labels;      /* the model's labels give the classes, else votes */
@@ -144,5 +146,13 @@ SOSIE_MUST_CHECK enum sosie_status
 sosie_evaluations_report(const struct sosie_evaluations *found,
                          const struct sosie_judgement *judgement,
                          const char *path, struct sosie_error *err);
+
+/* The same as a part of another report. */
+struct sosie_report;
+SOSIE_MUST_CHECK enum sosie_status
+sosie_evaluations_report_into(const struct sosie_evaluations *found,
+                              const struct sosie_judgement *judgement,
+                              struct sosie_report *report,
+                              struct sosie_error *err);
 
 #endif

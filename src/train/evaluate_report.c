@@ -206,7 +206,7 @@ static void write_models(struct page *page)
                 used += (size_t)snprintf(aspects + used, sizeof(aspects) - used,
                                          "%s%s %zu: %g", j ? ", " : "",
                                          model->aspects[j], model->dims[j],
-                                         (double)model->weights[j]);
+                                         model->weights[j]);
         cells[m * N].text = base_name(model->model);
         cells[m * N + 1].text = sosie_precision_name(model->precision);
         cells[m * N + 2].text = whole(page, model->dim);
@@ -589,11 +589,25 @@ static void write_page(struct page *page)
 }
 
 enum sosie_status
+sosie_evaluations_report_into(const struct sosie_evaluations *found,
+                              const struct sosie_judgement *judgement,
+                              struct sosie_report *report,
+                              struct sosie_error *err)
+{
+    struct page page = {
+        .found = found, .judgement = judgement, .report = report};
+    write_page(&page);
+    sosie_arena_release(&page.arena);
+    return page.failed ? sosie_fail(err, SOSIE_NO_MEMORY, "a report")
+                       : SOSIE_OK;
+}
+
+enum sosie_status
 sosie_evaluations_report(const struct sosie_evaluations *found,
                          const struct sosie_judgement *judgement,
                          const char *path, struct sosie_error *err)
 {
-    struct page page = {.found = found, .judgement = judgement};
+    struct sosie_report *report = NULL;
     char title[300];
     enum sosie_status st;
     snprintf(title, sizeof(title), "%s%s%s", base_name(found->models[0].model),
@@ -602,13 +616,11 @@ sosie_evaluations_report(const struct sosie_evaluations *found,
              : found->n > 1 ? base_name(found->models[1].model)
                             : "");
     st = sosie_report_begin(title, "How well it finds: sosie " SOSIE_VERSION,
-                            &page.report, err);
-    if (st)
-        return st;
-    write_page(&page);
-    st = page.failed ? sosie_fail(err, SOSIE_NO_MEMORY, "a report")
-                     : sosie_report_end(page.report, path, err);
-    sosie_report_destroy(page.report);
-    sosie_arena_release(&page.arena);
+                            &report, err);
+    if (!st)
+        st = sosie_evaluations_report_into(found, judgement, report, err);
+    if (!st)
+        st = sosie_report_end(report, path, err);
+    sosie_report_destroy(report);
     return st;
 }

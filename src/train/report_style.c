@@ -71,7 +71,7 @@ const char *const sosie_report_style[] = {
     ".matrix thead th span{writing-mode:vertical-rl;"
     "transform:rotate(180deg);max-height:7.2rem;overflow:hidden;"
     "text-overflow:ellipsis;padding:.2rem 0}",
-    ".matrix tbody th{max-width:10rem;overflow:hidden;"
+    ".matrix tbody th{vertical-align:middle;max-width:10rem;overflow:hidden;"
     "text-overflow:ellipsis;padding-right:.5rem;text-align:right}",
     ".matrix td{width:1.7rem;min-width:1.7rem;height:1.7rem;"
     "text-align:center;border:1px solid var(--card);border-radius:4px;"

@@ -60,6 +60,16 @@ static bool on_pixels(void *context, size_t n_done, size_t n)
                                                     .seconds_left = -1});
 }
 
+static bool on_teaching(void *context, size_t n_done, size_t n)
+{
+    struct session *s = context;
+    return tell(s, &(struct sosie_session_progress){.phase = "asking",
+                                                    .n_done = n_done,
+                                                    .n = n,
+                                                    .n_bad = s->n_bad,
+                                                    .seconds_left = -1});
+}
+
 static bool on_judging(void *context, const struct sosie_index_progress *now)
 {
     struct session *s = context;
@@ -233,7 +243,8 @@ static enum sosie_status write_model(struct session *s, struct sosie_error *err)
     unsigned char *bytes = NULL;
     size_t size = 0;
     enum sosie_status st =
-        sosie_trainer_write(s->trainer, NULL, 0, &bytes, &size, err);
+        sosie_trainer_write(s->trainer, s->options->metadata,
+                            s->options->n_metadata, &bytes, &size, err);
     if (!st)
         st = sosie_file_write(s->options->out,
                               &(struct sosie_span){bytes, size}, 1, err);
@@ -255,6 +266,28 @@ static bool is_over(const struct session *s)
            sosie_trainer_n_steps(s->trainer);
 }
 
+/* On the way, what can't be written now may be written later. */
+static enum sosie_status forgive(struct session *s, enum sosie_status st,
+                                 const char *path,
+                                 const struct sosie_error *err)
+{
+    if (st != SOSIE_IO || is_over(s))
+        return st;
+    if (s->options->bad)
+        s->options->bad(s->options->context, path, err->text);
+    return SOSIE_OK;
+}
+
+/* Told to stop: what there is is kept. */
+static enum sosie_status stop(struct session *s, struct sosie_error *err)
+{
+    enum sosie_status st = save(s, err);
+    return st ? st
+              : sosie_fail(err, SOSIE_CANCELLED,
+                           "interrupted; --resume goes on from %s",
+                           s->checkpoint);
+}
+
 /* The model so far is written, then judged; at the end, reported. */
 static enum sosie_status end_epoch(struct session *s, struct sosie_error *err)
 {
@@ -268,15 +301,22 @@ static enum sosie_status end_epoch(struct session *s, struct sosie_error *err)
         .rate = (double)sosie_trainer_rate(s->trainer),
         .per_second = rate_of(s),
         .losses = sosie_trainer_take_losses(s->trainer)};
-    enum sosie_status st = write_model(s, err);
+    enum sosie_status st = write_model(s, err), judged = SOSIE_OK;
+    if (s->n_epochs && s->epochs[s->n_epochs - 1].epoch >= epoch.epoch) {
+        epoch = s->epochs[--s->n_epochs]; /* resumed at its end: once more */
+        epoch.n_measures = 0;
+    }
     if (!st)
-        st = judge(s, &epoch, &found, err);
-    if (!st)
+        judged = st = judge(s, &epoch, &found, err);
+    st = forgive(s, st, o->out, err);
+    if (!st || judged == SOSIE_CANCELLED)
         st = keep_epoch(s, &epoch, err);
-    if (!st)
-        st = save(s, err);
+    if (!st && judged != SOSIE_CANCELLED)
+        st = forgive(s, save(s, err), s->checkpoint, err);
     if (!st && o->epoch)
         o->epoch(o->context, &epoch);
+    if (!st && judged == SOSIE_CANCELLED)
+        st = stop(s, err);
     if (!st && is_over(s) && o->report)
         st = sosie_session_report(o, &s->dataset,
                                   sosie_trainer_options(s->trainer), s->epochs,
@@ -316,6 +356,8 @@ static enum sosie_status train(struct session *s, struct sosie_error *err)
 
     s->start_ms = s->saved_ms = sosie_clock_ms();
     s->start_step = sosie_trainer_step_number(s->trainer);
+    if (is_over(s)) /* resumed: it was stopped while it was judged */
+        return end_epoch(s, err);
     while (!st && !is_over(s)) {
         st = sosie_trainer_step(s->trainer, err);
         if (st)
@@ -325,17 +367,12 @@ static enum sosie_status train(struct session *s, struct sosie_error *err)
             st = end_epoch(s, err);
         } else if (sosie_clock_ms() - s->saved_ms >
                    s->options->save_every_s * 1e3) {
-            st = save(s, err);
+            st = forgive(s, save(s, err), s->checkpoint, err);
         }
         if (!st && sosie_clock_ms() - told > 200) {
             told = sosie_clock_ms();
-            if (!tell_step(s, sosie_trainer_loss(s->trainer))) {
-                st = save(s, err);
-                if (!st)
-                    st = sosie_fail(err, SOSIE_CANCELLED,
-                                    "interrupted; --resume goes on from %s",
-                                    s->checkpoint);
-            }
+            if (!tell_step(s, sosie_trainer_loss(s->trainer)) && !is_over(s))
+                st = stop(s, err);
         }
     }
     return st;
@@ -364,6 +401,7 @@ enum sosie_status sosie_session_run(const struct sosie_session_options *options,
                                     struct sosie_error *err)
 {
     struct session s = {.options = options, .result = result};
+    struct sosie_trainer_options trainer = options->trainer;
     enum sosie_status st = SOSIE_OK;
     *result = (struct sosie_session_result){0};
     s.checkpoint = options->checkpoint ? strdup(options->checkpoint)
@@ -375,11 +413,16 @@ enum sosie_status sosie_session_run(const struct sosie_session_options *options,
         sosie_path_kind(s.checkpoint) != SOSIE_PATH_FILE)
         st = sosie_fail(err, SOSIE_NOT_FOUND,
                         "%s: no checkpoint to resume from", s.checkpoint);
+    if (!st && options->resume && trainer.precision == SOSIE_PRECISION_AUTO)
+        st = sosie_trainer_saved_precision(s.checkpoint, &trainer.precision,
+                                           err);
     if (!st)
         st = open_photos(&s, err);
+    trainer.progress = on_teaching;
+    trainer.context = &s;
     if (!st)
-        st = sosie_trainer_create(&s.dataset, s.pixels, &options->trainer,
-                                  &s.trainer, err);
+        st = sosie_trainer_create(&s.dataset, s.pixels, &trainer, &s.trainer,
+                                  err);
     s.start_ms = sosie_clock_ms();
     if (!st && options->resume)
         st = resume(&s, err);

@@ -2,8 +2,9 @@
  *
  * After every epoch the model so far is written to `out` (replaced whole) and
  * judged on photos of val; every few minutes, and when it is told to stop, a
- * checkpoint is written from which it goes on. A failure on the way (a full
- * disk, say) loses nothing that was written before.
+ * checkpoint is written from which it goes on. If one of them can't be written
+ * (the disk is full, say), that is told and training goes on: what was written
+ * before stays, and the next may succeed. Only the last must.
  *
  * Threads: unshared. */
 #ifndef SOSIE_TRAIN_SESSION_H
@@ -50,8 +51,11 @@ struct sosie_session_options {
     /* False stops it: a checkpoint is written, and it ends with CANCELLED. */
     bool (*progress)(void *context, const struct sosie_session_progress *now);
     void (*epoch)(void *context, const struct sosie_session_epoch *epoch);
+    /* A photo that was passed over, or a file that could not be written. */
     void (*bad)(void *context, const char *where, const char *reason);
     void *context;
+    const struct sosie_onnx_property *metadata; /* added to the file's own */
+    size_t n_metadata;
 };
 
 struct sosie_session_result {

@@ -112,9 +112,33 @@ static sosie_value_id find_aspect(const struct sosie_onnx *onnx,
     return map[output->value];
 }
 
+const char *sosie_student_aspect_name(enum sosie_student_aspect aspect)
+{
+    static const char *const names[SOSIE_STUDENT_ASPECTS] = {"shape", "colour",
+                                                             "kind"};
+    return names[aspect];
+}
+
+size_t sosie_student_output(const struct sosie_student_options *options,
+                            enum sosie_student_aspect aspect)
+{
+    size_t n = 0;
+    for (int a = 0; options->dims[aspect] && a < (int)aspect; a++)
+        n += options->dims[a] > 0;
+    return n;
+}
+
+size_t sosie_student_n_aspects(const struct sosie_student_options *options)
+{
+    size_t n = 0;
+    for (int a = 0; a < SOSIE_STUDENT_ASPECTS; a++)
+        n += options->dims[a] > 0;
+    return n;
+}
+
 /* What aspects there are when the body is made. */
 struct aspects {
-    sosie_value_id shape, colour;
+    sosie_value_id values[SOSIE_STUDENT_ASPECTS];
 };
 
 static void copy_metadata(const struct sosie_onnx *onnx, const char *key,
@@ -124,24 +148,36 @@ static void copy_metadata(const struct sosie_onnx *onnx, const char *key,
     snprintf(to, room, "%s", text ? text : usual);
 }
 
+/* A reader's graph has no outputs of its own yet: what they need is kept. */
+static enum sosie_status dequantize(struct sosie_onnx *onnx,
+                                    struct sosie_error *err)
+{
+    struct sosie_graph *graph = &onnx->graph;
+    if (onnx->n_outputs > SOSIE_MAX_OUTPUTS)
+        return sosie_fail(err, SOSIE_REFUSED, "%zu outputs, expected up to %d",
+                          onnx->n_outputs, SOSIE_MAX_OUTPUTS);
+    for (size_t i = 0; i < onnx->n_outputs; i++)
+        graph->outputs[graph->n_outputs++] = onnx->outputs[i].value;
+    return sosie_graph_dequantize(graph, err);
+}
+
 static enum sosie_status add_file(const struct sosie_student_options *options,
                                   struct sosie_student *student,
                                   struct aspects *aspects,
                                   struct sosie_error *err)
 {
-    unsigned char *bytes = NULL;
     sosie_value_id *map = NULL;
     const char *color;
     size_t size;
-    enum sosie_status st =
-        sosie_file_read(options->init, MAX_FILE_BYTES, &bytes, &size, err);
-    if (!st)
-        st = sosie_onnx_read(bytes, size, NULL, &student->onnx, err);
-    free(bytes);
+    enum sosie_status st = sosie_file_read(options->init, MAX_FILE_BYTES,
+                                           &student->bytes, &size, err);
+    if (st)
+        return st;
+    st = sosie_onnx_read(student->bytes, size, NULL, &student->onnx, err);
     if (!st)
         st = sosie_input_read(&student->onnx, &student->input, err);
     if (!st && sosie_graph_is_quantized(&student->onnx.graph))
-        st = sosie_graph_dequantize(&student->onnx.graph, err);
+        st = dequantize(&student->onnx, err);
     if (!st)
         st = find_features(&student->onnx, &student->features, err);
     if (!st) {
@@ -154,10 +190,11 @@ static enum sosie_status add_file(const struct sosie_student_options *options,
                     &student->graph, map, err);
     if (!st) {
         student->features = map[student->features];
-        aspects->shape =
-            find_aspect(&student->onnx, map, "shape", options->shape_dim);
-        aspects->colour =
-            find_aspect(&student->onnx, map, "colour", options->colour_dim);
+        for (int a = 0; a < SOSIE_STUDENT_ASPECTS; a++)
+            aspects->values[a] = find_aspect(
+                &student->onnx, map,
+                sosie_student_aspect_name((enum sosie_student_aspect)a),
+                options->dims[a]);
         copy_metadata(&student->onnx, "input.scale", "0.00392156862745098",
                       student->scale, sizeof(student->scale));
         copy_metadata(&student->onnx, "input.bias", "0", student->bias,
@@ -180,8 +217,14 @@ static enum sosie_status add_arch(const struct sosie_student_options *options,
     struct sosie_graph *graph = &student->graph;
     struct sosie_value image = {
         .name = "image", .shape = {4, {1, 3, options->size, options->size}}};
-    enum sosie_status st =
-        sosie_graph_add_value(graph, &image, &graph->inputs[0], err);
+    enum sosie_status st;
+    if (!options->arch || !options->size)
+        return sosie_fail(
+            err, SOSIE_BAD_INPUT,
+            "nothing to start from, expected an ONNX file, or one "
+            "of %s and the size of its input",
+            sosie_arch_names());
+    st = sosie_graph_add_value(graph, &image, &graph->inputs[0], err);
     if (st)
         return st;
     graph->n_inputs = 1;
@@ -254,21 +297,21 @@ static enum sosie_status add_heads(const struct sosie_student_options *options,
                           "expected 2",
                           graph->values[student->features].shape.rank);
     graph->n_outputs = 0;
-    if (aspects.shape == SOSIE_NO_VALUE)
-        st = add_linear(graph, "shape", student->features, options->shape_dim,
-                        &random, &aspects.shape, err);
-    if (!st && options->colour_dim && aspects.colour == SOSIE_NO_VALUE)
-        st = add_linear(graph, "colour", student->features, options->colour_dim,
-                        &random, &aspects.colour, err);
-    graph->outputs[graph->n_outputs++] = aspects.shape;
-    if (options->colour_dim)
-        graph->outputs[graph->n_outputs++] = aspects.colour;
+    for (int a = 0; a < SOSIE_STUDENT_ASPECTS && !st; a++) {
+        if (!options->dims[a])
+            continue;
+        if (aspects.values[a] == SOSIE_NO_VALUE)
+            st = add_linear(
+                graph, sosie_student_aspect_name((enum sosie_student_aspect)a),
+                student->features, options->dims[a], &random,
+                &aspects.values[a], err);
+        graph->outputs[graph->n_outputs++] = aspects.values[a];
+    }
     for (size_t i = 0; i < options->n_heads && !st; i++) {
         const struct sosie_student_head *head = &options->heads[i];
-        bool of_colour = head->of_colour && options->colour_dim;
+        size_t reads = sosie_student_output(options, head->aspect);
         st = add_linear(graph, head_name(options, i, text),
-                        of_colour ? aspects.colour : aspects.shape,
-                        head->n_labels, &random,
+                        graph->outputs[reads], head->n_labels, &random,
                         &graph->outputs[graph->n_outputs], err);
         graph->n_outputs++;
     }
@@ -290,13 +333,17 @@ enum sosie_status
 sosie_student_init(const struct sosie_student_options *options,
                    struct sosie_student *student, struct sosie_error *err)
 {
-    struct aspects aspects = {SOSIE_NO_VALUE, SOSIE_NO_VALUE};
+    struct aspects aspects;
     enum sosie_status st;
     *student = (struct sosie_student){.features = SOSIE_NO_VALUE};
+    for (int a = 0; a < SOSIE_STUDENT_ASPECTS; a++)
+        aspects.values[a] = SOSIE_NO_VALUE;
     st = options->init ? add_file(options, student, &aspects, err)
                        : add_arch(options, student, err);
+    student->first_new = (sosie_value_id)student->graph.n_values;
     if (!st)
         st = add_heads(options, student, aspects, err);
+    student->end_new = (sosie_value_id)student->graph.n_values;
     if (!st) { /* the features' value may become another */
         student->graph.outputs[student->graph.n_outputs++] = student->features;
         st = sosie_graph_tidy(&student->graph, err);
@@ -313,12 +360,17 @@ void sosie_student_release(struct sosie_student *student)
 {
     sosie_graph_release(&student->graph);
     sosie_onnx_release(&student->onnx);
+    free(student->bytes);
     *student = (struct sosie_student){.features = SOSIE_NO_VALUE};
 }
 
 /* ---- writing ------------------------------------------------------------- */
 
-enum { MAX_OUTPUTS = SOSIE_DATASET_MAX_COLUMNS + 4, MAX_METADATA = 32 };
+enum {
+    /* embedding, features, the aspects; the heads */
+    MAX_OUTPUTS = 2 + SOSIE_STUDENT_ASPECTS + SOSIE_DATASET_MAX_COLUMNS,
+    MAX_METADATA = 32
+};
 
 /* What is gathered for sosie_onnx_write. */
 struct writing {
@@ -358,7 +410,7 @@ static char *joined_labels(struct sosie_arena *arena,
 static enum sosie_status add_labels(struct writing *w, struct sosie_error *err)
 {
     const struct sosie_student_options *o = w->options;
-    size_t first = o->colour_dim ? 2 : 1;
+    size_t first = sosie_student_n_aspects(o);
     for (size_t i = 0; i < o->n_heads; i++) {
         char text[96];
         char *labels = joined_labels(&w->arena, &o->heads[i]);
@@ -379,26 +431,34 @@ static enum sosie_status add_embedding(struct writing *w,
 {
     struct sosie_graph *graph = &w->student.graph;
     const struct sosie_student_options *o = w->options;
-    struct sosie_node node = {.name = "embedding",
-                              .op = SOSIE_OP_CONCAT,
-                              .n_inputs = 2,
-                              .inputs = {graph->outputs[0], graph->outputs[1]},
-                              .axis = 1};
+    struct sosie_node node = {
+        .name = "embedding", .op = SOSIE_OP_CONCAT, .axis = 1};
     sosie_value_id id = graph->outputs[0];
+    char aspects[256] = "", weights[256] = "";
+    size_t n = 0, m = 0;
     enum sosie_status st = SOSIE_OK;
-    char *aspects;
-    if (o->colour_dim)
+
+    for (int a = 0; a < SOSIE_STUDENT_ASPECTS; a++) {
+        const char *name =
+            sosie_student_aspect_name((enum sosie_student_aspect)a);
+        if (!o->dims[a])
+            continue;
+        n += (size_t)snprintf(aspects + n, sizeof(aspects) - n, "%s%s=%zu",
+                              n ? "," : "", name, o->dims[a]);
+        m += (size_t)snprintf(weights + m, sizeof(weights) - m, "%s%s=%.3g",
+                              m ? "," : "", name, (double)o->weights[a]);
+        node.inputs[node.n_inputs] = graph->outputs[node.n_inputs];
+        node.n_inputs++;
+    }
+    if (node.n_inputs > 1)
         st = sosie_graph_add_node(graph, &node, "embedding", &id, err);
     if (st)
         return st;
     add_output(w, "embedding", id);
-    aspects = o->colour_dim
-                  ? sosie_arena_printf(&w->arena, "shape=%zu,colour=%zu",
-                                       o->shape_dim, o->colour_dim)
-                  : sosie_arena_printf(&w->arena, "shape=%zu", o->shape_dim);
-    if (!aspects)
-        return sosie_fail(err, SOSIE_NO_MEMORY, "metadata");
-    add_property(w, "embedding.aspects", aspects);
+    add_property(w, "embedding.aspects",
+                 sosie_arena_strdup(&w->arena, aspects));
+    add_property(w, "embedding.weights",
+                 sosie_arena_strdup(&w->arena, weights));
     return SOSIE_OK;
 }
 
@@ -413,10 +473,13 @@ static enum sosie_status describe(struct writing *w, struct sosie_error *err)
     if (st)
         return st;
     add_output(w, "features", student->features);
-    if (w->options->colour_dim) { /* else the embedding is the shape */
-        add_output(w, "shape", graph->outputs[0]);
-        add_output(w, "colour", graph->outputs[1]);
-    }
+    for (int a = 0; a < SOSIE_STUDENT_ASPECTS;
+         a++) /* alone it is the embedding */
+        if (w->options->dims[a] && sosie_student_n_aspects(w->options) > 1)
+            add_output(w,
+                       sosie_student_aspect_name((enum sosie_student_aspect)a),
+                       graph->outputs[sosie_student_output(
+                           w->options, (enum sosie_student_aspect)a)]);
     add_property(w, "input.scale", student->scale);
     add_property(w, "input.bias", student->bias);
     add_property(w, "input.fit",

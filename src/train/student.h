@@ -1,18 +1,21 @@
 /* student.h: the network that is trained: a body, an embedding, heads.
  *
- *   photo -> body -> features -> shape  (256) -> logits of class, gender, ...
+ *   photo -> body -> features -> shape  (192)
  *                             -> colour  (64) -> logits of color
+ *                             -> kind    (64) -> logits of class, gender, ...
  *
  * The body is that of an ONNX file, whose own classifier is left out, or one of
- * a family of our own. `shape` and `colour` are the aspects of the embedding,
- * each a linear function of the features; heads read the aspect that their
- * label belongs to. A file that training wrote is taken up again with its
- * aspects (its outputs of these names).
+ * a family of our own. The *aspects* of the embedding are linear functions of
+ * the features: what a product looks like but for its colour, its colours, and
+ * what kind of thing it is. They are apart because what draws photos of one
+ * class together pushes what tells them from one another out of an embedding.
+ * Heads read the aspect that their label belongs to. A file that training wrote
+ * is taken up again with its aspects (its outputs of these names).
  *
  * What is written is standard ONNX: outputs `embedding` (the aspects, one after
  * the other), `logits` (of the first head), `<label>_logits` (of the others),
- * and `features`, `shape`, `colour`; how the input is prepared, the labels and
- * the aspects are in its metadata (docs/formats.md).
+ * and `features`, `shape`, `colour`, `kind`; how the input is prepared, the
+ * labels and the aspects are in its metadata (docs/formats.md).
  *
  * The same options and seed make the same graph, value by value. Threads:
  * unshared. */
@@ -23,33 +26,54 @@
 #include "model/onnx_write.h"
 #include "train/dataset.h"
 
+enum sosie_student_aspect {
+    SOSIE_STUDENT_SHAPE,
+    SOSIE_STUDENT_COLOUR,
+    SOSIE_STUDENT_KIND,
+    SOSIE_STUDENT_ASPECTS
+};
+
+/* "shape", ... */
+const char *sosie_student_aspect_name(enum sosie_student_aspect aspect);
+
 struct sosie_student_head {
     const char *name; /* of the label: "class", "color", ... */
     size_t n_labels;
     const char *const *labels;
-    bool of_colour; /* reads the aspect colour, otherwise shape */
+    enum sosie_student_aspect aspect; /* that it reads, if there is such */
 };
 
 struct sosie_student_options {
     const char *init; /* ONNX file; NULL: `arch` */
     const char *arch; /* see sosie_arch_names */
     uint32_t size;    /* of the input's sides, pixels; 0: as in the file */
-    size_t shape_dim, colour_dim; /* colour_dim 0: no such aspect */
+    size_t dims[SOSIE_STUDENT_ASPECTS]; /* of the aspects; 0: there is none
+                                     such, but SHAPE is always there */
+    float
+        weights[SOSIE_STUDENT_ASPECTS]; /* of a search that says nothing else */
     size_t n_heads;
     struct sosie_student_head heads[SOSIE_DATASET_MAX_COLUMNS];
     uint64_t seed; /* of the weights that no file has */
 };
 
-/* A graph whose outputs are shape, colour (if there is one), then each head's
+/* A graph whose outputs are the aspects that there are, then each head's
  * logits. */
 struct sosie_student {
     struct sosie_graph graph;
     struct sosie_input input; /* dense strides, NCHW or NHWC */
     sosie_value_id features;
-    char scale[128], bias[128]; /* of the input, as in metadata */
+    sosie_value_id first_new, end_new; /* values that no file gave: those of
+                                          aspects and heads */
+    char scale[128], bias[128];        /* of the input, as in metadata */
     bool bgr;
-    struct sosie_onnx onnx; /* lends the graph its constants */
+    struct sosie_onnx onnx; /* lends the graph its constants, out of */
+    unsigned char *bytes;   /* the file's */
 };
+
+/* The output that an aspect is; that of SHAPE for one that is not there. */
+size_t sosie_student_output(const struct sosie_student_options *options,
+                            enum sosie_student_aspect aspect);
+size_t sosie_student_n_aspects(const struct sosie_student_options *options);
 
 /* Errors: those of reading `init`; BAD_INPUT for an unknown arch (says which
  * there are); REFUSED for an input of two sizes, or a network that cannot be

@@ -14,7 +14,7 @@ static const float STATISTICS_MOMENTUM = 0.1F;
 struct sosie_trainer_options sosie_trainer_options_defaults(void)
 {
     struct sosie_trainer_options o = {
-        .student = {.shape_dim = 256, .colour_dim = 64},
+        .student = {.dims = {192, 64, 64}, .weights = {0.7F, 0.5F, 1}},
         .batch = 128,
         .shard = 32,
         .epochs = 10,
@@ -42,12 +42,6 @@ struct sosie_trainer_options sosie_trainer_options_defaults(void)
 
 /* ---- heads --------------------------------------------------------------- */
 
-static bool is_colour(const char *name)
-{
-    return !strcmp(name, "color") || !strcmp(name, "colour") ||
-           !strcmp(name, "baseColour") || !strcmp(name, "baseColor");
-}
-
 /* One for each of the data set's labels. */
 static enum sosie_status make_heads(struct sosie_trainer *t,
                                     struct sosie_error *err)
@@ -65,7 +59,8 @@ static enum sosie_status make_heads(struct sosie_trainer *t,
         t->columns[student->n_heads] = c;
         student->heads[student->n_heads++] = (struct sosie_student_head){
             column->name, column->n_values, column->values,
-            is_colour(column->name)};
+            sosie_label_is_colour(column->name) ? SOSIE_STUDENT_COLOUR
+                                                : SOSIE_STUDENT_KIND};
     }
     return SOSIE_OK;
 }
@@ -116,22 +111,18 @@ static enum sosie_status make_trainable(struct sosie_trainer *t, bool bf16,
 {
     const struct sosie_trainable_options options = {
         .n = t->options.shard, .plain = t->options.plain, .bf16 = bf16};
-    struct sosie_student student;
+    struct sosie_student *student = &t->students[t->n_students];
     enum sosie_status st =
-        sosie_student_init(&t->options.student, &student, err);
+        sosie_student_init(&t->options.student, student, err);
     if (st)
         return st;
-    t->input = student.input;
-    st = sosie_trainable_create(&student.graph, &options, out, err);
-    /* the parameters were copied; other constants are borrowed from the file */
-    if (t->onnx_used < 2)
-        t->onnx[t->onnx_used++] = student.onnx;
-    else
-        sosie_onnx_release(&student.onnx);
-    return st;
+    t->n_students++;
+    t->input = student->input;
+    return sosie_trainable_create(&student->graph, &options, out, err);
 }
 
-/* In the precision wanted, or the one that a few passes are faster in. */
+/* In the precision wanted, or the one that a few passes are faster in. A
+ * network that can't be had in bfloat16 is trained in float32. */
 static enum sosie_status choose_trainable(struct sosie_trainer *t,
                                           struct sosie_error *err)
 {
@@ -152,8 +143,9 @@ static enum sosie_status choose_trainable(struct sosie_trainer *t,
         return st;
     t->options.precision = SOSIE_PRECISION_F32;
     st = make_trainable(t, true, &other, err);
-    if (!st)
-        st = time_passes(t, t->trainable, &f32, err);
+    if (st)
+        return st == SOSIE_REFUSED ? SOSIE_OK : st;
+    st = time_passes(t, t->trainable, &f32, err);
     if (!st)
         st = time_passes(t, other, &bf16, err);
     if (!st && bf16 < f32) {
@@ -166,12 +158,18 @@ static enum sosie_status choose_trainable(struct sosie_trainer *t,
     return st;
 }
 
+bool trainer_is_new(const struct sosie_trainer *t,
+                    const struct sosie_param *param)
+{
+    const struct sosie_student *student = &t->students[0];
+    return param->value >= student->first_new &&
+           param->value < student->end_new;
+}
+
 /* What the optimiser moves: everything but statistics. */
 static enum sosie_status make_slices(struct sosie_trainer *t,
                                      struct sosie_error *err)
 {
-    const struct sosie_graph *graph = sosie_trainable_graph(t->trainable);
-    bool has_file = t->options.student.init != NULL;
     t->params = sosie_trainable_params(t->trainable, &t->n_floats);
     t->param_list = sosie_trainable_param_list(t->trainable, &t->n_params);
     t->slices =
@@ -181,16 +179,14 @@ static enum sosie_status make_slices(struct sosie_trainer *t,
         return sosie_fail(err, SOSIE_NO_MEMORY, "the optimiser");
     for (size_t p = 0; p < t->n_params; p++) {
         const struct sosie_param *param = &t->param_list[p];
-        const char *name = graph->values[param->value].name;
-        const char *dot = strrchr(name, '.');
-        bool is_new = has_file && dot &&
-                      (!strcmp(dot, ".weights") || !strcmp(dot, ".bias"));
         if (param->kind >= SOSIE_PARAM_MEAN)
             continue;
         t->slices[t->n_slices++] = (struct sosie_slice_options){
             .offset = param->offset,
             .n = param->n,
-            .rate = is_new ? t->options.head_rate : 1,
+            .rate = t->options.student.init && trainer_is_new(t, param)
+                        ? t->options.head_rate
+                        : 1,
             .decays = param->kind == SOSIE_PARAM_WEIGHT};
     }
     return sosie_optimiser_init(&t->optimiser, &t->options.optimiser, t->params,
@@ -207,20 +203,9 @@ static enum sosie_status check_options(const struct sosie_trainer_options *o,
                           "a batch of %zu views in shards of %zu, expected an "
                           "even shard and a multiple of it",
                           o->batch, o->shard);
-    if (!o->student.shape_dim)
+    if (!o->student.dims[SOSIE_STUDENT_SHAPE])
         return sosie_fail(err, SOSIE_BAD_INPUT, "an embedding of no numbers");
     return SOSIE_OK;
-}
-
-static enum sosie_status open_teacher(struct sosie_trainer *t,
-                                      struct sosie_error *err)
-{
-    struct sosie_model_options options = sosie_model_options_defaults();
-    if (!t->options.teacher)
-        return SOSIE_OK;
-    options.max_batch = 1;
-    options.precision = SOSIE_PRECISION_AUTO;
-    return sosie_model_open(t->options.teacher, &options, &t->teacher, err);
 }
 
 static void count_steps(struct sosie_trainer *t)
@@ -257,14 +242,16 @@ sosie_trainer_create(const struct sosie_dataset *dataset,
         st = choose_trainable(t, err);
     }
     if (!st)
-        st = open_teacher(t, err);
+        st = sosie_pool_create(options->n_workers ? options->n_workers : 1,
+                               t->n_shards + 1, &t->pool, err);
+    if (!st)
+        st = trainer_ask_teacher(t, err);
     if (!st)
         st = make_slices(t, err);
     if (!st)
         st = trainer_batch_init(t, err);
     if (!st)
-        st = sosie_pool_create(options->n_workers ? options->n_workers : 1,
-                               t->n_shards + 1, &t->pool, err);
+        st = trainer_start(t, err);
     if (st) {
         sosie_trainer_destroy(t);
         return st;
@@ -280,10 +267,9 @@ void sosie_trainer_destroy(struct sosie_trainer *t)
     sosie_pool_destroy(t->pool);
     trainer_batch_release(t);
     sosie_optimiser_release(&t->optimiser);
-    sosie_model_close(t->teacher);
     sosie_trainable_destroy(t->trainable);
-    for (size_t i = 0; i < t->onnx_used; i++)
-        sosie_onnx_release(&t->onnx[i]);
+    for (size_t i = 0; i < t->n_students; i++)
+        sosie_student_release(&t->students[i]);
     sosie_arena_release(&t->arena);
     free(t);
 }
@@ -371,7 +357,7 @@ enum sosie_status sosie_trainer_step(struct sosie_trainer *t,
                                   err);
         if (st) {
             sosie_error_prefix(err, "step %zu", t->step + 1);
-            return SOSIE_REFUSED;
+            return err->status = SOSIE_REFUSED;
         }
     }
     if (st)

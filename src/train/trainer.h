@@ -11,10 +11,11 @@
  *   colour   is learned from the first views alone: by their labels
  *            (contrastive), and by the colours counted in them (relations to
  *            the histogram of image/colour.h), which every photo has
+ *   kind     is what the other labels are read from
  *   heads    learn their labels (cross-entropy); of colour from first views
  *            alone
- *   teacher  another network's relations between the first views are kept
- *            (relations)
+ *   teacher  how another network relates the photos, as they are, is kept by
+ *            the first views' shape (relations)
  *
  * Everything is drawn from the seed, the number of the step and the place in
  * the batch, and sums have a fixed order: the same options give the same
@@ -57,6 +58,10 @@ struct sosie_trainer_options {
     enum sosie_precision precision; /* F32, BF16, or AUTO: the faster here */
     bool plain;                     /* plain C instead of oneDNN */
     uint64_t seed;
+    /* Called while a teacher looks at the photos; false ends it with CANCELLED.
+     * May be NULL. */
+    bool (*progress)(void *context, size_t n_done, size_t n);
+    void *context;
 };
 
 /* Those that `sosie train` starts from. */
@@ -119,6 +124,12 @@ SOSIE_MUST_CHECK enum sosie_status
 sosie_trainer_save(const struct sosie_trainer *trainer, const char *path,
                    const void *extra, size_t extra_size,
                    struct sosie_error *err);
+/* The precision that a checkpoint's training was in, which goes on in the same:
+ * AUTO might choose another the next time. Errors: those of reading a file,
+ * CORRUPT. */
+SOSIE_MUST_CHECK enum sosie_status
+sosie_trainer_saved_precision(const char *path, enum sosie_precision *precision,
+                              struct sosie_error *err);
 /* *extra is the caller's (free). Errors: CORRUPT if the file is damaged,
  * BAD_INPUT if it belongs to other options or another data set; nothing is
  * changed then. */

@@ -71,11 +71,12 @@ static void shuffle(struct sosie_trainer *t, size_t epoch)
     struct sosie_random random = random_at(t, 1, epoch, 0);
     if (t->order_of == epoch)
         return;
-    memcpy(t->order, t->train, t->n_train * sizeof(*t->order));
+    for (size_t i = 0; i < t->n_train; i++)
+        t->order[i] = i;
     for (size_t i = t->n_train; i > 1; i--) {
-        size_t k = sosie_random_below(&random, i), photo = t->order[k];
+        size_t k = sosie_random_below(&random, i), place = t->order[k];
         t->order[k] = t->order[i - 1];
-        t->order[i - 1] = photo;
+        t->order[i - 1] = place;
     }
     t->order_of = epoch;
 }
@@ -103,9 +104,11 @@ static void put_photo(struct sosie_trainer *t, size_t view, size_t photo)
                               ? p->identity
                               : (int32_t)(t->dataset->n_identities + photo);
     for (size_t h = 0; h < t->options.student.n_heads; h++)
-        b->labels[h][view] = t->options.student.heads[h].of_colour && view % 2
-                                 ? -1
-                                 : p->labels[t->columns[h]];
+        b->labels[h][view] =
+            t->options.student.heads[h].aspect == SOSIE_STUDENT_COLOUR &&
+                    view % 2
+                ? -1
+                : p->labels[t->columns[h]];
 }
 
 static void pick_photos(struct sosie_trainer *t)
@@ -115,8 +118,13 @@ static void pick_photos(struct sosie_trainer *t)
     shuffle(t, t->step / t->steps_per_epoch);
     for (size_t j = 0; j < pairs; j++) {
         struct sosie_random random = random_at(t, 2, t->step, j);
-        size_t photo = t->order[(first + j) % t->n_train];
+        size_t place = t->order[(first + j) % t->n_train];
+        size_t photo = t->train[place];
         put_photo(t, 2 * j, photo);
+        if (t->taught)
+            memcpy(t->batch.teacher + j * t->teacher_dim,
+                   t->taught + place * t->teacher_dim,
+                   t->teacher_dim * sizeof(float));
         put_photo(t, 2 * j + 1, partner(t, photo, &random));
     }
 }
@@ -133,8 +141,6 @@ static enum sosie_status view_forward(struct trainer_shard *shard, size_t view,
     struct sosie_image seen = {input->width, input->height, shard->rgb};
     struct sosie_random random = random_at(t, 3, t->step, view);
     size_t size = (size_t)3 * input->width * input->height;
-    const uint8_t *teacher_rgb = shard->teacher_rgb;
-    const struct sosie_model_info *info;
     enum sosie_status st = sosie_augment(
         view % 2 ? &t->options.second : &t->options.first, &photo, &random,
         input->fit, input->width, input->height, shard->rgb, err);
@@ -143,20 +149,10 @@ static enum sosie_status view_forward(struct trainer_shard *shard, size_t view,
     sosie_input_fill(input, shard->rgb,
                      sosie_trainable_run_input(shard->run) +
                          (view - shard->first) * size);
-    if (view % 2)
-        return SOSIE_OK;
-    if (t->options.weights.histogram > 0)
+    if (view % 2 == 0 && t->options.weights.histogram > 0)
         sosie_colour_histogram(&seen,
                                b->histograms + view / 2 * SOSIE_COLOUR_DIM);
-    if (!shard->teacher)
-        return SOSIE_OK;
-    info = sosie_model_info(t->teacher);
-    st = sosie_image_fit(&seen, SOSIE_FIT_SQUASH, info->width, info->height,
-                         shard->teacher_rgb, err);
-    return st ? st
-              : sosie_model_forward(shard->teacher, &teacher_rgb, 1,
-                                    b->teacher + view / 2 * info->dim, NULL,
-                                    err);
+    return SOSIE_OK;
 }
 
 static void shard_forward(void *argument, size_t worker)
@@ -213,6 +209,48 @@ enum sosie_status trainer_forward(struct sosie_trainer *t,
     return each_shard(t, shard_forward, err);
 }
 
+/* One shard of photos as they are. */
+static void shard_look(void *argument, size_t worker)
+{
+    struct trainer_shard *shard = argument;
+    struct sosie_trainer *t = shard->trainer;
+    const struct sosie_input *input = &t->input;
+    size_t size = (size_t)3 * input->width * input->height;
+    (void)worker;
+    shard->status = SOSIE_OK;
+    for (size_t i = 0; i < t->options.shard && !shard->status; i++) {
+        struct sosie_image photo =
+            sosie_pixels_get(t->pixels, t->batch.photos[shard->first + i]);
+        shard->status =
+            sosie_image_fit(&photo, input->fit, input->width, input->height,
+                            shard->rgb, &shard->error);
+        sosie_input_fill(input, shard->rgb,
+                         sosie_trainable_run_input(shard->run) + i * size);
+    }
+    if (!shard->status)
+        shard->status = sosie_trainable_run_forward(shard->run, &shard->error);
+}
+
+enum sosie_status trainer_look(struct sosie_trainer *t, const size_t *photos,
+                               size_t n, size_t k, float *rows,
+                               struct sosie_error *err)
+{
+    size_t batch = t->options.batch, shard = t->options.shard;
+    size_t dim = t->batch.dims[k];
+    enum sosie_status st = SOSIE_OK;
+    for (size_t first = 0; first < n && !st; first += batch) {
+        for (size_t i = 0; i < batch; i++) /* the last is repeated */
+            t->batch.photos[i] = photos[first + i < n ? first + i : n - 1];
+        st = each_shard(t, shard_look, err);
+        for (size_t i = 0; i < batch && first + i < n && !st; i++)
+            memcpy(rows + (first + i) * dim,
+                   sosie_trainable_run_output(t->shards[i / shard].run, k) +
+                       i % shard * dim,
+                   dim * sizeof(float));
+    }
+    return st;
+}
+
 /* Statistics of batch normalisation are averaged, all else is summed. */
 static void sum_grads(struct sosie_trainer *t)
 {
@@ -255,14 +293,6 @@ static enum sosie_status make_shards(struct sosie_trainer *t,
         if (!shard->rgb)
             return sosie_fail(err, SOSIE_NO_MEMORY, "views");
         st = sosie_trainable_run_create(t->trainable, &shard->run, err);
-        if (!st && t->teacher) {
-            const struct sosie_model_info *info = sosie_model_info(t->teacher);
-            shard->teacher_rgb =
-                room(t, (size_t)3 * info->width * info->height, 1);
-            st = shard->teacher_rgb
-                     ? sosie_model_run_create(t->teacher, &shard->teacher, err)
-                     : sosie_fail(err, SOSIE_NO_MEMORY, "views");
-        }
     }
     return t->shards ? st : sosie_fail(err, SOSIE_NO_MEMORY, "shards");
 }
@@ -272,18 +302,18 @@ enum sosie_status trainer_batch_init(struct sosie_trainer *t,
 {
     const struct sosie_trainer_options *o = &t->options;
     struct trainer_batch *b = &t->batch;
-    size_t n = o->batch, k = 0, largest;
+    size_t n = o->batch, k = 0, largest = 0;
     bool ok;
 
-    b->dims[k++] = o->student.shape_dim;
-    if (o->student.colour_dim)
-        b->dims[k++] = o->student.colour_dim;
+    for (int a = 0; a < SOSIE_STUDENT_ASPECTS; a++)
+        if (o->student.dims[a]) {
+            largest =
+                o->student.dims[a] > largest ? o->student.dims[a] : largest;
+            b->dims[k++] = o->student.dims[a];
+        }
     for (size_t h = 0; h < o->student.n_heads; h++)
         b->dims[k++] = o->student.heads[h].n_labels;
     b->n_outputs = k;
-    largest = o->student.shape_dim > o->student.colour_dim
-                  ? o->student.shape_dim
-                  : o->student.colour_dim;
     b->photos = room(t, n, sizeof(*b->photos));
     b->identities = room(t, n, sizeof(*b->identities));
     b->groups = room(t, n, sizeof(*b->groups));
@@ -293,8 +323,8 @@ enum sosie_status trainer_batch_init(struct sosie_trainer *t,
     b->histograms = room(t, n * SOSIE_COLOUR_DIM, sizeof(float));
     ok = b->photos && b->identities && b->groups && b->row_labels && b->rows &&
          b->row_grads && b->histograms;
-    if (t->teacher) {
-        b->teacher = room(t, n * sosie_model_info(t->teacher)->dim, 4);
+    if (t->taught) {
+        b->teacher = room(t, n * t->teacher_dim, sizeof(float));
         ok = ok && b->teacher;
     }
     for (k = 0; k < b->n_outputs && ok; k++) {
@@ -310,8 +340,6 @@ enum sosie_status trainer_batch_init(struct sosie_trainer *t,
 
 void trainer_batch_release(struct sosie_trainer *t)
 {
-    for (size_t s = 0; t->shards && s < t->n_shards; s++) {
+    for (size_t s = 0; t->shards && s < t->n_shards; s++)
         sosie_trainable_run_destroy(t->shards[s].run);
-        sosie_model_run_destroy(t->shards[s].teacher);
-    }
 }

@@ -24,7 +24,7 @@ static void head_losses(struct sosie_trainer *t)
 {
     const struct sosie_trainer_options *o = &t->options;
     struct trainer_batch *b = &t->batch;
-    size_t first = o->student.colour_dim ? 2 : 1;
+    size_t first = sosie_student_n_aspects(&o->student);
     for (size_t h = 0; h < o->student.n_heads; h++) {
         size_t n_right, n_labels = 0, k = first + h;
         double loss = sosie_loss_cross_entropy(
@@ -62,9 +62,10 @@ static enum sosie_status identity_loss(struct sosie_trainer *t,
 static enum sosie_status colour_loss(struct sosie_trainer *t, size_t head,
                                      struct sosie_error *err)
 {
+    size_t k = sosie_student_output(&t->options.student, SOSIE_STUDENT_COLOUR);
     const struct sosie_trainer_options *o = &t->options;
     struct trainer_batch *b = &t->batch;
-    size_t pairs = o->batch / 2, n = 0, dim = b->dims[1];
+    size_t pairs = o->batch / 2, n = 0, dim = b->dims[k];
     double loss;
     enum sosie_status st;
 
@@ -73,7 +74,7 @@ static enum sosie_status colour_loss(struct sosie_trainer *t, size_t head,
         if (b->labels[head][2 * j] < 0)
             continue;
         b->row_labels[n] = b->labels[head][2 * j];
-        memcpy(b->rows + n++ * dim, b->outputs[1] + 2 * j * dim,
+        memcpy(b->rows + n++ * dim, b->outputs[k] + 2 * j * dim,
                dim * sizeof(float));
     }
     memset(b->row_grads, 0, pairs * dim * sizeof(float));
@@ -86,7 +87,7 @@ static enum sosie_status colour_loss(struct sosie_trainer *t, size_t head,
     for (size_t j = 0; j < pairs; j++)
         if (b->labels[head][2 * j] >= 0) {
             for (size_t d = 0; d < dim; d++)
-                b->grads[1][2 * j * dim + d] += b->row_grads[n * dim + d];
+                b->grads[k][2 * j * dim + d] += b->row_grads[n * dim + d];
             n++;
         }
     t->losses.colour += loss;
@@ -121,6 +122,7 @@ enum sosie_status trainer_losses(struct sosie_trainer *t,
 {
     const struct sosie_trainer_options *o = &t->options;
     struct trainer_batch *b = &t->batch;
+    bool has_colour = o->student.dims[SOSIE_STUDENT_COLOUR] > 0;
     enum sosie_status st;
 
     for (size_t k = 0; k < b->n_outputs; k++)
@@ -128,14 +130,16 @@ enum sosie_status trainer_losses(struct sosie_trainer *t,
     head_losses(t);
     st = identity_loss(t, err);
     for (size_t h = 0; h < o->student.n_heads && !st; h++)
-        if (o->student.heads[h].of_colour && o->student.colour_dim &&
-            o->weights.colour > 0)
+        if (has_colour && o->weights.colour > 0 &&
+            o->student.heads[h].aspect == SOSIE_STUDENT_COLOUR)
             st = colour_loss(t, h, err);
-    if (!st && o->student.colour_dim && o->weights.histogram > 0)
-        st = relations_loss(t, 1, b->histograms, SOSIE_COLOUR_DIM,
-                            o->weights.histogram, &t->losses.histogram, err);
+    if (!st && has_colour && o->weights.histogram > 0)
+        st = relations_loss(
+            t, sosie_student_output(&o->student, SOSIE_STUDENT_COLOUR),
+            b->histograms, SOSIE_COLOUR_DIM, o->weights.histogram,
+            &t->losses.histogram, err);
     if (!st && b->teacher && o->weights.teacher > 0)
-        st = relations_loss(t, 0, b->teacher, sosie_model_info(t->teacher)->dim,
+        st = relations_loss(t, 0, b->teacher, t->teacher_dim,
                             o->weights.teacher, &t->losses.teacher, err);
     return st;
 }

@@ -3,6 +3,7 @@
  *   trainer.c         create, one step, the network written
  *   trainer_batch.c   which photos, their views, forward and backward
  *   trainer_losses.c  the losses of a batch and their gradients
+ *   trainer_start.c   aspects that start from the data; what a teacher sees
  *   trainer_save.c    checkpoints */
 #ifndef SOSIE_TRAIN_TRAINER_PRIVATE_H
 #define SOSIE_TRAIN_TRAINER_PRIVATE_H
@@ -18,9 +19,9 @@ struct trainer_batch {
     size_t *photos; /* of the data set */
     int32_t *identities, *groups;
     int32_t *labels[SOSIE_DATASET_MAX_COLUMNS]; /* as a head counts them */
-    float *outputs[SOSIE_DATASET_MAX_COLUMNS + 2];
-    float *grads[SOSIE_DATASET_MAX_COLUMNS + 2];
-    size_t dims[SOSIE_DATASET_MAX_COLUMNS + 2];
+    float *outputs[SOSIE_DATASET_MAX_COLUMNS + SOSIE_STUDENT_ASPECTS];
+    float *grads[SOSIE_DATASET_MAX_COLUMNS + SOSIE_STUDENT_ASPECTS];
+    size_t dims[SOSIE_DATASET_MAX_COLUMNS + SOSIE_STUDENT_ASPECTS];
     size_t n_outputs;
     /* Of first views alone, (batch / 2, ...): */
     float *histograms;
@@ -35,8 +36,7 @@ struct trainer_shard {
     struct sosie_trainer *trainer;
     size_t first; /* view */
     struct sosie_trainable_run *run;
-    struct sosie_model_run *teacher;
-    uint8_t *rgb, *teacher_rgb; /* a view */
+    uint8_t *rgb; /* a view */
     enum sosie_status status;
     struct sosie_error error;
 };
@@ -50,6 +50,9 @@ struct sosie_trainer {
     size_t columns[SOSIE_DATASET_MAX_COLUMNS]; /* of each head */
     size_t *train;                             /* photos to train on */
     size_t n_train;
+    float *taught; /* (n_train, teacher_dim): how a teacher sees them, unit
+                      length; NULL: there is none */
+    size_t teacher_dim;
     size_t *order;         /* the same, as this epoch takes them */
     size_t order_of;       /* the epoch; SIZE_MAX: none yet */
     size_t *siblings;      /* train photos, by identity */
@@ -57,9 +60,8 @@ struct sosie_trainer {
 
     struct sosie_input input;
     struct sosie_trainable *trainable;
-    struct sosie_onnx onnx[2]; /* what its graph borrows */
-    size_t onnx_used;
-    struct sosie_model *teacher;
+    struct sosie_student students[2]; /* what its graph borrows from */
+    size_t n_students;
     float *params, *grads;
     size_t n_floats;
     const struct sosie_param *param_list;
@@ -77,6 +79,9 @@ struct sosie_trainer {
     double last_loss;
 };
 
+/* A parameter of an aspect or a head that no file gave. */
+bool trainer_is_new(const struct sosie_trainer *t,
+                    const struct sosie_param *param);
 /* Fills the batch of the next step, forward to the outputs. */
 SOSIE_MUST_CHECK enum sosie_status trainer_forward(struct sosie_trainer *t,
                                                    struct sosie_error *err);
@@ -90,6 +95,19 @@ SOSIE_MUST_CHECK enum sosie_status trainer_losses(struct sosie_trainer *t,
 SOSIE_MUST_CHECK enum sosie_status trainer_batch_init(struct sosie_trainer *t,
                                                       struct sosie_error *err);
 void trainer_batch_release(struct sosie_trainer *t);
+/* Aspects that no file gave are turned so that their numbers are independent of
+ * each other on the photos, and equally large: a random projection, whitened.
+ */
+SOSIE_MUST_CHECK enum sosie_status trainer_start(struct sosie_trainer *t,
+                                                 struct sosie_error *err);
+/* Shows all photos to the teacher, if there is one. */
+SOSIE_MUST_CHECK enum sosie_status trainer_ask_teacher(struct sosie_trainer *t,
+                                                       struct sosie_error *err);
+/* Forward over photos as they are: rows (n, dims[k]) of output k. */
+SOSIE_MUST_CHECK enum sosie_status trainer_look(struct sosie_trainer *t,
+                                                const size_t *photos, size_t n,
+                                                size_t k, float *rows,
+                                                struct sosie_error *err);
 /* Which photos are trained on. */
 SOSIE_MUST_CHECK enum sosie_status trainer_find_photos(struct sosie_trainer *t,
                                                        struct sosie_error *err);

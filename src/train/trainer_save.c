@@ -4,7 +4,7 @@
  *   0       8     magic "SOTRN\r\n\x1a"
  *   8       4     format version, now 1
  *   12      4     blocks: 2 parameters and first moments; + 1 second moments,
- *                 + 2 averages
+ *                 + 2 averages; + 4: trained in bfloat16
  *   16      16    digest of what is trained on what, and how
  *   32      8     steps done
  *   40      8     steps of the optimiser
@@ -26,7 +26,7 @@
 
 static const char MAGIC[8] = "SOTRN\r\n\x1a";
 enum { VERSION = 1, HEADER = 64, CHECKSUM = 8 };
-enum { HAS_SECOND = 1, HAS_AVERAGE = 2 };
+enum { HAS_SECOND = 1, HAS_AVERAGE = 2, IN_BF16 = 4 };
 #define MAX_FILE_BYTES ((size_t)1 << 33)
 
 struct header {
@@ -70,13 +70,14 @@ static struct sosie_digest digest_of(const struct sosie_trainer *t)
                      t->dataset->n_columns * sizeof(*photo->labels));
     }
     snprintf(text, sizeof(text),
-             "%s|%s|%u|%zu|%zu|%" PRIu64 "|%s|%zu|%zu|%zu|%a|%a|%a|%a|%a|%a|%a|"
+             "%s|%s|%u|%zu|%zu|%zu|%" PRIu64
+             "|%s|%zu|%zu|%zu|%a|%a|%a|%a|%a|%a|%a|"
              "%s|%s|%d|%a|%a|%a|%a|%a|%a|%a|%a|%a|%a|%d|%d|%zu|%" PRIu64,
              o->student.init ? o->student.init : "",
              o->student.arch ? o->student.arch : "", o->student.size,
-             o->student.shape_dim, o->student.colour_dim, o->seed,
-             o->teacher ? o->teacher : "", o->batch, o->shard, t->n_steps,
-             (double)o->weights.heads, (double)o->weights.identity,
+             o->student.dims[0], o->student.dims[1], o->student.dims[2],
+             o->seed, o->teacher ? o->teacher : "", o->batch, o->shard,
+             t->n_steps, (double)o->weights.heads, (double)o->weights.identity,
              (double)o->weights.colour, (double)o->weights.histogram,
              (double)o->weights.teacher, (double)o->smoothing,
              (double)o->temperature, first, second, (int)p->kind,
@@ -87,10 +88,11 @@ static struct sosie_digest digest_of(const struct sosie_trainer *t)
     return sosie_digest_of(text, strlen(text));
 }
 
-static uint32_t flags_of(const struct sosie_optimiser *optimiser)
+static uint32_t flags_of(const struct sosie_trainer *t)
 {
-    return (optimiser->second ? HAS_SECOND : 0U) |
-           (optimiser->average ? HAS_AVERAGE : 0U);
+    return (t->optimiser.second ? HAS_SECOND : 0U) |
+           (t->optimiser.average ? HAS_AVERAGE : 0U) |
+           (t->options.precision == SOSIE_PRECISION_BF16 ? IN_BF16 : 0U);
 }
 
 /* The blocks there are. */
@@ -114,7 +116,7 @@ enum sosie_status sosie_trainer_save(const struct sosie_trainer *trainer,
     size_t n = find_blocks(trainer, blocks);
     size_t size = trainer->n_floats * sizeof(float);
     struct header header = {.version = VERSION,
-                            .flags = flags_of(&trainer->optimiser),
+                            .flags = flags_of(trainer),
                             .digest = digest_of(trainer),
                             .step = trainer->step,
                             .optimiser_steps = trainer->optimiser.n_steps,
@@ -148,7 +150,7 @@ static enum sosie_status check(const struct sosie_trainer *t,
                           "checkpoint of format %" PRIu32 ", expected %d",
                           header->version, VERSION);
     if (memcmp(&digest, &header->digest, sizeof(digest)) ||
-        header->n != t->n_floats || header->flags != flags_of(&t->optimiser))
+        header->n != t->n_floats || header->flags != flags_of(t))
         return sosie_fail(err, SOSIE_BAD_INPUT,
                           "checkpoint of a training with other options or "
                           "other photos");
@@ -165,6 +167,29 @@ static enum sosie_status check(const struct sosie_trainer *t,
         return sosie_fail(err, SOSIE_CORRUPT,
                           "checkpoint fails its checksum: it is damaged");
     return SOSIE_OK;
+}
+
+enum sosie_status sosie_trainer_saved_precision(const char *path,
+                                                enum sosie_precision *precision,
+                                                struct sosie_error *err)
+{
+    unsigned char *bytes = NULL;
+    struct header header;
+    size_t size;
+    enum sosie_status st =
+        sosie_file_read(path, MAX_FILE_BYTES, &bytes, &size, err);
+    if (st)
+        return st;
+    if (size < HEADER || memcmp(bytes, MAGIC, sizeof(MAGIC))) {
+        st = sosie_fail(err, SOSIE_CORRUPT, "%s is no checkpoint of a training",
+                        path);
+    } else {
+        memcpy(&header, bytes, HEADER);
+        *precision =
+            header.flags & IN_BF16 ? SOSIE_PRECISION_BF16 : SOSIE_PRECISION_F32;
+    }
+    free(bytes);
+    return st;
 }
 
 enum sosie_status sosie_trainer_resume(struct sosie_trainer *trainer,

@@ -38,7 +38,8 @@ def half(data):
 def every_command_has_help_on_stdout():
     with shop(0) as s:
         for command in ("index CATALOG", "search CATALOG", "serve CATALOG", "check CATALOG",
-                        "model info FILE", "model run FILE", "model quantize MODEL"):
+                        "train DATASET...", "eval MODEL...", "model info FILE",
+                        "model run FILE", "model quantize MODEL"):
             done = s.run(*command.split()[:-1], "--help")
             assert done.stdout.startswith(f"sosie {command}"), done.stdout
             assert done.stderr == ""
@@ -63,6 +64,27 @@ def a_wrong_command_line_is_exit_status_2():
                 (["search", "a", "b", "--weights", "taste"], "expected NAME=NUMBER"),
                 (["search", "a", "b", "--crop", "0,0,1"], "expected x,y,w,h"),
                 (["search", "a", "b", "--item", "c"], "not both"),
+                (["train"], "needs a DATASET"), (["train", "a"], "needs -o MODEL.onnx"),
+                (["train", "a", "-o"], "-o needs a value"),
+                (["train", "a", "-o", "b", "--batch", "6"], 'is "6", expected a multiple of 4'),
+                (["train", "a", "-o", "b", "--size", "31"], 'is "31", expected 32 to 1024'),
+                (["train", "a", "-o", "b", "--epochs", "0"], 'is "0", expected a number above 0'),
+                (["train", "a", "-o", "b", "--epochs", "nan"], 'is "nan", expected a number above'),
+                (["train", "a", "-o", "b", "--rate", "1e9"], 'is "1e9", expected a number above 0'),
+                (["train", "a", "-o", "b", "--optimiser", "adam"], "expected adamw or sgd"),
+                (["train", "a", "-o", "b", "--losses", "heads"], "expected heads=1,identity=1"),
+                (["train", "a", "-o", "b", "--losses", "heads=-1"], "expected heads=1,identity=1"),
+                (["train", "a", "-o", "b", "--labels", ","], "expected 1 to 8 names"),
+                (["train", "a", "-o", "b", "--labels", "a,b,c,d,e,f,g,h,i"], "expected 1 to 8"),
+                (["train", "a", "-o", "b", "--precision", "f8"], "expected f32, bf16"),
+                (["train", "a", "-o", "b", "--metadata", "=x"], "expected KEY=TEXT"),
+                (["train", "a", "-o", "b", "--init", "c", "--arch", "d"], "not both"),
+                (["eval", "a"], "needs a MODEL and a DATASET"),
+                (["eval", "a", "b", "--gallery", "train"], "expected all or val"),
+                (["eval", "a", "b", "--labels", ","], "--labels names nothing"),
+                (["eval", "a", "b", "--queries", "0"], 'is "0", expected 1 to'),
+                (["eval", "a", "b", "--precision", "f8"], "expected f32, bf16"),
+                (["eval", "a", "b", "c", "--against", "d"], "one MODEL, not 2"),
                 (["serve"], "needs one CATALOG"), (["check"], "needs one CATALOG")):
             says(s.run(*arguments, code=2), words)
 
@@ -234,6 +256,96 @@ def a_network_is_quantised_and_the_loss_is_said():
         assert results[2] == results[3]  # the same bytes on any CPU
 
 
+# ---- how well they find ------------------------------------------------------
+
+def evaluation_feed(s):
+    """A feed of the shop's photos with splits, groups, products and colours."""
+    rows = ["id,image,class,split,group,product,color,title"]
+    for i, photo in enumerate(sorted(s.photos.rglob("*.png"))):
+        rows.append(f"{i},{photo.relative_to(s.photos)},{photo.parent.name},"
+                    f"{'test' if i % 16 == 15 else 'val' if i % 4 == 3 else 'train'},"
+                    f"g{i // 2},p{i // 4},{'dark' if i % 4 < 2 else 'light'},Coat {i // 4}")
+    feed = s.folder / "feed.csv"
+    feed.write_text("\n".join(rows) + "\n")
+    return feed
+
+
+def how_well_a_model_finds_is_measured():
+    with shop(20) as s:
+        feed = evaluation_feed(s)
+        usual = ("eval", MODEL, feed, "--images", s.photos, "--identity", "product")
+        done = s.run(*usual)
+        says(done, "queries among", "precision@12", "same product", "top-5", "default", "shape",
+             "colour", "crop to 80%", "JPEG quality 30", "brightness -40%")
+        assert done.stderr == "" and "gender" not in done.stdout
+        report = json.loads(s.run(*usual, "--json", "--changed", "5").stdout)
+        assert report["queries"] == 12 and report["photos"] == 57 and report["changed"] == 5
+        model, = report["models"]
+        assert model["aspects"] == {"shape": {"dimensions": 320, "weight": 1.0},
+                                    "colour": {"dimensions": 64, "weight": 0.55}}, model
+        assert set(model["ways"]) == {"default", "shape", "colour"}
+        assert model["ways"]["colour"]["precision_at_12"]["class"] > 0.9
+        assert 0 <= model["ways"]["default"]["map_at_12"] <= 1
+        assert model["robustness"]["crop"]["queries"] == 5
+        assert model["confusion"]["by"] == "labels"
+        assert sum(map(sum, model["confusion"]["counts"])) == 12
+        # the same again, whatever the workers
+        again = json.loads(s.run(*usual, "--json", "--changed", "5", "--workers", "5").stdout)
+        for one in (report, again):
+            for key in ("seconds", "photos_per_second"):
+                one["models"][0].pop(key)
+        assert report == again
+        some = json.loads(s.run(*usual, "--json", "--queries", "7", "--gallery", "val",
+                                "--changed", "0").stdout)
+        assert some["queries"] == 7 and some["photos"] == 12
+        assert "robustness" not in some["models"][0]
+
+
+def a_data_set_may_be_a_folder_or_a_catalog():
+    with shop(20) as s:
+        s.index()
+        of = [json.loads(s.run("eval", MODEL, source, "--json").stdout)
+              for source in (s.photos, s.catalog)]
+        assert of[0]["queries"] == of[1]["queries"] > 0
+        assert [o["models"][0]["ways"]["default"] for o in of] == [of[0]["models"][0]["ways"]["default"]] * 2
+
+
+def one_model_is_judged_against_another():
+    with shop(20) as s:
+        feed = evaluation_feed(s)
+        usual = ("--images", s.photos, "--labels", "class,color", "--changed", "0")
+        says(s.run("eval", MODEL, feed, "--against", MODEL, *usual), "against", "95% interval",
+             "no difference shown")
+        report = json.loads(s.run("eval", MODEL, feed, "--against", MODEL, *usual, "--json").stdout)
+        assert report["against"]["verdict"] == "no difference shown"
+        one = report["against"]["measures"]["precision_at_12"]["class"]
+        assert one["old"] == one["new"] and one["interval"] == [0, 0] and one["queries"] == 12
+        other = s.folder / "other.onnx"
+        other.write_bytes(MODEL.read_bytes())
+        page = s.folder / "report.html"
+        says(s.run("eval", MODEL, other, MODEL, feed, *usual, "--report", page), "other.onnx")
+        text = page.read_text()
+        assert text.count("<svg") == 1 and text.count("base64,") > 50
+        assert "other.onnx: default" in text and "http" not in text  # needs nothing else
+
+
+def what_cannot_be_evaluated_is_said():
+    with shop(4) as s:
+        says(s.run("eval", s.folder / "no.onnx", s.photos, code=1), "no.onnx")
+        says(s.run("eval", MODEL, s.folder / "nothing", code=1), "nothing")
+        feed = s.folder / "feed.csv"
+        feed.write_text("id,image,class,split\n" + "".join(
+            f"{i},red/{i}.png,red,{'train' if i else 'val'}\n" for i in range(4)))
+        usual = ("--images", s.photos)
+        says(s.run("eval", MODEL, feed, *usual, "--labels", "taste", code=1), '"taste"', "class")
+        says(s.run("eval", MODEL, feed, *usual, "--split", "class", code=1), "split val")
+        (s.photos / "red/2.png").write_bytes(b"no photo")
+        done = s.run("eval", MODEL, feed, *usual)
+        says(done, "skipped", "feed.csv row 4", "1 photo can't be read")
+        done = s.run("eval", MODEL, feed, *usual, "--report", s.folder / "no/report.html", code=1)
+        assert "no/report.html" in done.stderr and "precision@12" in done.stdout
+
+
 def the_precision_that_auto_took_is_remembered():
     with shop(12) as s:
         out, cache = s.folder / "int8.onnx", s.folder / "cache"
@@ -270,6 +382,83 @@ def a_catalog_keeps_the_precision_it_was_made_in():
         photo = next(s.photos.glob("*/*.png"))
         hits = json.loads(s.run("search", s.catalog, photo, "--json").stdout)["hits"]
         assert hits[0]["path"] == photo.name and hits[0]["score"] > 0.9999
+
+
+# ---- training ----------------------------------------------------------------
+
+SMALL = ("--arch", "sosie-s", "--size", 32, "--batch", 16)
+
+
+def a_network_is_trained_on_class_folders():
+    with shop(12) as s:
+        model, page = s.folder / "mine.onnx", s.folder / "report.html"
+        done = s.run("train", s.photos, "-o", model, *SMALL, "--epochs", 3, "--report", page,
+                     "--metadata", "sosie.note=by a test", "--json")
+        assert done.stderr == ""
+        *epochs, result = map(json.loads, done.stdout.splitlines())
+        assert [e["epoch"] for e in epochs] == [1, 2, 3]
+        assert all(e["loss"] > 0 and e["per_second"] > 0 and e["val"] for e in epochs), epochs
+        assert result["train"] + result["val"] == result["photos"] == 36 and result["bad"] == 0
+        assert result["bytes"] == model.stat().st_size and result["parameters"] > 100000
+        assert result["model"] == str(model) and result["precision"] in ("f32", "bf16")
+        assert b"by a test" in model.read_bytes()
+        assert page.read_text().startswith("<!doctype html>")
+        says(s.run("model", "info", model), "Nx3x32x32")
+        s.run("index", s.catalog, s.photos, "--model", model)
+        hits = json.loads(s.run("search", s.catalog, s.photos / "red/1.png", "--json").stdout)["hits"]
+        assert hits[0]["id"] == "red/1.png"
+        again = s.folder / "finer.onnx"
+        done = s.run("train", s.photos, "-o", again, "--init", model, "--epochs", 1, "--batch", 16)
+        says(done, "epoch 1  loss", "finer.onnx: ", "trained on")
+        assert sorted(p.name for p in s.folder.iterdir() if p.is_file()) == [
+            "finer.onnx", "finer.onnx.checkpoint", "mine.onnx", "mine.onnx.checkpoint", "report.html"]
+
+
+def ctrl_c_leaves_a_checkpoint_to_go_on_from():
+    with shop(12) as s:
+        model = s.folder / "mine.onnx"
+        arguments = ("train", s.photos, "-o", model, *SMALL, "--epochs", 8, "--json")
+        says(s.run(*arguments, "--resume", code=1), "no checkpoint to resume from")
+        process = subprocess.Popen([s.sosie, *map(str, arguments)], bufsize=0,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        first = json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        if process.returncode == 0:
+            raise Skip("the machine was faster than Ctrl-C")
+        assert process.returncode == 1 and b"interrupted; --resume goes on from" in err, err
+        n_done = 1 + len(out.splitlines())
+        says(s.run(*arguments, "--seed", 2, "--resume", code=1), "other options")
+        done = s.run(*arguments, "--resume")
+        *epochs, result = map(json.loads, done.stdout.splitlines())
+        assert first["epoch"] == 1 and epochs[-1]["epoch"] == 8
+        assert n_done + len(epochs) == 8 and "model" in result
+        resumed = model.read_bytes()
+        page = s.folder / "report.html"  # asked for too late: the end is judged again
+        done = s.run(*arguments, "--resume", "--report", page)
+        assert json.loads(done.stdout.splitlines()[0]) == epochs[-1] and page.exists()
+        s.run(*arguments)
+        assert model.read_bytes() == resumed
+        checkpoint = s.folder / "mine.onnx.checkpoint"
+        checkpoint.write_bytes(half(checkpoint.read_bytes()))
+        says(s.run(*arguments, "--resume", code=3), "is cut off")
+
+
+def photos_that_cannot_be_trained_on_are_skipped():
+    with shop(12) as s:
+        (s.photos / "red/text.jpg").write_text("not a photo\n")
+        (s.photos / "red/cut.png").write_bytes(half(garment("red", 1)))
+        arguments = ("train", s.photos, "-o", s.folder / "mine.onnx", *SMALL, "--epochs", 1)
+        done = s.run(*arguments, "--json")
+        says(done, "red/text.jpg: looks like text", "red/cut.png: PNG is truncated")
+        assert json.loads(done.stdout.splitlines()[-1])["bad"] == 2
+        says(s.run(*arguments, "--batch", 128, code=1), "photos to train on", "needs 64")
+        says(s.run(*arguments, "--labels", "taste", code=1), "taste")
+        says(s.run("train", s.photos, "-o", s.folder / "no/mine.onnx", *SMALL, "--epochs", 1,
+                   code=1), "no")
+        says(s.run("train", s.photos / "red", "-o", s.folder / "mine.onnx", *SMALL, code=1), "class")
+        says(s.run("train", s.photos, "-o", s.folder / "mine.onnx", "--batch", 16,
+                   "--init", s.photos / "red/1.png", code=1), "1.png")
 
 
 # ---- index and search --------------------------------------------------------
@@ -573,6 +762,10 @@ if __name__ == "__main__":
         a_network_says_what_it_is, a_network_runs_on_raw_tensors,
         weights_in_another_file_stay_in_the_models_folder,
         a_network_is_quantised_and_the_loss_is_said,
+        how_well_a_model_finds_is_measured, a_data_set_may_be_a_folder_or_a_catalog,
+        one_model_is_judged_against_another, what_cannot_be_evaluated_is_said,
+        a_network_is_trained_on_class_folders, ctrl_c_leaves_a_checkpoint_to_go_on_from,
+        photos_that_cannot_be_trained_on_are_skipped,
         the_precision_that_auto_took_is_remembered,
         a_catalog_keeps_the_precision_it_was_made_in,
         a_folder_of_class_folders_becomes_a_catalog, a_plain_folder_has_no_classes,

@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include "base/arena.h"
+#include "base/block.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/pool.h"
@@ -13,6 +14,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static void messages_too_long_for_the_struct_are_cut_not_overrun(void **state)
 {
@@ -268,6 +270,66 @@ static void reading_says_what_is_wrong_with_a_path(void **state)
     check_folder_remove(folder);
 }
 
+/* While it is viewed, nobody writes it; while someone may write it, a view is a
+ * copy. */
+static void a_view_does_not_change(void **state)
+{
+    const char *folder = check_folder_make();
+    const struct sosie_span text[] = {{"0123456789", 10}};
+    struct sosie_file_view view = {0}, copy = {0};
+    char path[128];
+    struct sosie_error err;
+    int writer;
+    (void)state;
+
+    sosie_file_view_close(&view);
+    snprintf(path, sizeof(path), "%s/file", folder);
+    check_fails(sosie_file_view_open(path, 10, &view, &err), SOSIE_NOT_FOUND,
+                &err, "No such file");
+    check_ok(sosie_file_write(path, text, 1, &err), &err);
+    check_fails(sosie_file_view_open(path, 9, &view, &err), SOSIE_TOO_LARGE,
+                &err, "has 10 bytes, at most 9 are taken");
+    check_ok(sosie_file_view_open(path, 10, &view, &err), &err);
+    assert_int_equal(view.size, 10);
+    assert_memory_equal(view.bytes, "0123456789", 10);
+    if (view.lease >= 0) { /* not all file systems have leases */
+        assert_int_equal(open(path, O_WRONLY | O_TRUNC | O_NONBLOCK), -1);
+        assert_int_equal(errno, EWOULDBLOCK);
+        assert_memory_equal(view.bytes, "0123456789", 10);
+    }
+    sosie_file_view_close(&view);
+    sosie_file_view_close(&view);
+
+    writer = open(path, O_RDWR);
+    assert_true(writer >= 0);
+    check_fails(sosie_file_view_open(path, 9, &copy, &err), SOSIE_TOO_LARGE,
+                &err, "has 10 bytes, at most 9 are taken");
+    check_ok(sosie_file_view_open(path, 10, &copy, &err), &err);
+    assert_int_equal(copy.lease, -1);
+    assert_int_equal(ftruncate(writer, 0), 0);
+    assert_int_equal(copy.size, 10);
+    assert_memory_equal(copy.bytes, "0123456789", 10);
+    sosie_file_view_close(&copy);
+    close(writer);
+    check_ok(sosie_file_view_open(path, 10, &view, &err), &err);
+    assert_int_equal(view.size, 0);
+    sosie_file_view_close(&view);
+    check_folder_remove(folder);
+}
+
+static void large_blocks_are_aligned_too(void **state)
+{
+    static const size_t sizes[] = {0, 1, 64, 131071, 131072, 5000001};
+    (void)state;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        unsigned char *block = sosie_block_create(sizes[i]);
+        assert_non_null(block);
+        assert_int_equal((uintptr_t)block % 64, 0);
+        memset(block, 1, sizes[i]);
+        free(block);
+    }
+}
+
 static void nothing_outside_a_folder_opens_beneath_it(void **state)
 {
     const char *folder = check_folder_make();
@@ -411,6 +473,8 @@ int main(void)
         cmocka_unit_test(a_file_is_written_in_pieces_by_one_at_a_time),
         cmocka_unit_test(a_file_without_a_name_lasts_as_long_as_its_mapping),
         cmocka_unit_test(reading_says_what_is_wrong_with_a_path),
+        cmocka_unit_test(a_view_does_not_change),
+        cmocka_unit_test(large_blocks_are_aligned_too),
         cmocka_unit_test(nothing_outside_a_folder_opens_beneath_it),
         cmocka_unit_test(a_pool_runs_every_job_once),
         cmocka_unit_test(a_full_queue_refuses_and_recovers),

@@ -4,7 +4,8 @@
 #include "metadata.h"
 
 #include "model/model.h"
-#include "model/onnx.h"
+#include "model/network.h"
+#include "model/onnx_write.h"
 #include "nn/net.h"
 
 #include <pthread.h>
@@ -29,6 +30,135 @@ static struct sosie_model_run *run_of(const struct sosie_model *model)
     struct sosie_error err;
     check_ok(sosie_model_run_create(model, &run, &err), &err);
     return run;
+}
+
+/* ---- large weights ------------------------------------------------------- */
+
+enum { SIDE = 12, IN = 129, OUT = 130 };
+
+/* A constant of `n` floats, in the arena of the graph. */
+static sosie_value_id add_numbers(struct sosie_graph *graph, const char *name,
+                                  struct sosie_shape shape)
+{
+    struct sosie_value value = {.name = name, .shape = shape};
+    size_t n = sosie_shape_count(&shape);
+    float *data = sosie_arena_alloc(&graph->arena, n, sizeof(*data));
+    struct sosie_error err;
+    sosie_value_id id;
+    for (size_t i = 0; i < n; i++)
+        data[i] = (float)(i * 37 % 101) / 101.0F - 0.5F;
+    value.data = data;
+    check_ok(sosie_graph_add_value(graph, &value, &id, &err), &err);
+    return id;
+}
+
+/* A file with x -> Conv -> Add: weights and summand are large, and stand where
+ * the length of the network's name puts them. */
+static unsigned char *large_file(const char *name, size_t *size)
+{
+    struct sosie_graph graph = {0};
+    struct sosie_value x = {.name = "x", .shape = {4, {1, IN, SIDE, SIDE}}};
+    struct sosie_node conv = {.name = "conv",
+                              .op = SOSIE_OP_CONV,
+                              .n_inputs = 2,
+                              .conv = {1, {{1, 1}, {1, 1}, {1, 1}, {0}, 0}}};
+    struct sosie_node add = {.name = "add", .op = SOSIE_OP_ADD, .n_inputs = 2};
+    struct sosie_onnx_output output = {.name = "y"};
+    struct sosie_onnx_names names = {
+        .graph = name, .outputs = &output, .n_outputs = 1};
+    struct sosie_error err;
+    unsigned char *bytes;
+
+    check_ok(sosie_graph_add_value(&graph, &x, &graph.inputs[0], &err), &err);
+    graph.n_inputs = 1;
+    conv.inputs[0] = graph.inputs[0];
+    conv.inputs[1] =
+        add_numbers(&graph, "w", (struct sosie_shape){4, {OUT, IN, 1, 1}});
+    check_ok(sosie_graph_add_node(&graph, &conv, "made", &add.inputs[0], &err),
+             &err);
+    add.inputs[1] =
+        add_numbers(&graph, "c", (struct sosie_shape){4, {1, OUT, SIDE, SIDE}});
+    check_ok(sosie_graph_add_node(&graph, &add, "y", &output.value, &err),
+             &err);
+    check_ok(sosie_onnx_write(&graph, &names, &bytes, size, &err), &err);
+    sosie_graph_release(&graph);
+    return bytes;
+}
+
+/* What the file's network answers, OUT * SIDE * SIDE floats. */
+static void run_large(const unsigned char *bytes, size_t size,
+                      const struct sosie_ops *ops, float *answer)
+{
+    struct sosie_net_options options = {.ops = ops};
+    struct sosie_onnx onnx;
+    struct sosie_net *net;
+    struct sosie_net_run *run;
+    struct sosie_error err;
+    check_ok(sosie_onnx_read(bytes, size, NULL, &onnx, &err), &err);
+    for (size_t v = 0; v < onnx.graph.n_values; v++) {
+        const struct sosie_value *value = &onnx.graph.values[v];
+        if (value->data && strcmp(value->name, "w") != 0)
+            assert_int_equal((uintptr_t)value->data % sizeof(float), 0);
+        else if (value->data)
+            assert_true(sosie_onnx_borrows(&onnx, value->data));
+    }
+    onnx.graph.outputs[0] = onnx.outputs[0].value;
+    onnx.graph.n_outputs = 1;
+    check_ok(sosie_net_create(&onnx.graph, &options, &net, &err), &err);
+    sosie_onnx_release(&onnx);
+    check_ok(sosie_net_run_create(net, &run, &err), &err);
+    sosie_network_fill(net, run, 0, NULL);
+    check_ok(sosie_net_run_forward(run, 1, &err), &err);
+    memcpy(answer, sosie_net_run_output(run, 0),
+           sizeof(float) * OUT * SIDE * SIDE);
+    sosie_net_run_destroy(run);
+    sosie_net_destroy(net);
+}
+
+static void weights_may_stand_anywhere_in_the_file(void **state)
+{
+    static const char *const names[] = {"n", "na", "nam", "name"};
+    static const struct sosie_ops *const ops[] = {&sosie_ops_plain,
+                                                  &sosie_ops_onednn};
+    static float answers[2][2][OUT * SIDE * SIDE];
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        size_t size;
+        unsigned char *bytes = large_file(names[i], &size);
+        for (size_t k = 0; k < 2; k++) {
+            run_large(bytes, size, ops[k], answers[k][i > 0]);
+            assert_memory_equal(answers[k][0], answers[k][i > 0],
+                                sizeof(answers[k][0]));
+        }
+        free(bytes);
+    }
+    check_close("plain and oneDNN", answers[0][0], answers[1][0],
+                OUT * SIDE * SIDE, 1e-5);
+}
+
+/* Damage around what is not copied: refused or read, never more. */
+static void damage_around_large_weights_is_survived(void **state)
+{
+    size_t size;
+    unsigned char *bytes = large_file("name", &size);
+    unsigned char *cut = malloc(size);
+    struct sosie_onnx onnx;
+    (void)state;
+    for (size_t i = 0; i < size; i += i < 400 || i + 400 > size ? 1 : 997) {
+        unsigned char right = bytes[i];
+        assert_non_null(cut);
+        memcpy(cut, bytes, i);
+        assert_int_not_equal(sosie_onnx_read(cut, i, NULL, &onnx, NULL),
+                             SOSIE_OK);
+        for (unsigned bit = 0; bit < 8; bit++) {
+            bytes[i] = right ^ (unsigned char)(1U << bit);
+            if (!sosie_onnx_read(bytes, size, NULL, &onnx, NULL))
+                sosie_onnx_release(&onnx);
+        }
+        bytes[i] = right;
+    }
+    free(cut);
+    free(bytes);
 }
 
 /* ---- good files ---------------------------------------------------------- */
@@ -529,12 +659,12 @@ static void mobilenet_runs_on_no_reference_kernel(void **state)
         skip();
     bytes = golden_bytes(path, &size);
     check_ok(sosie_onnx_read(bytes, size, NULL, &onnx, &err), &err);
-    free(bytes);
     for (size_t k = 0; k < onnx.n_outputs; k++)
         onnx.graph.outputs[k] = onnx.outputs[k].value;
     onnx.graph.n_outputs = onnx.n_outputs;
     check_ok(sosie_net_create(&onnx.graph, &options, &net, &err), &err);
     sosie_onnx_release(&onnx);
+    free(bytes);
 
     /* 52 convolutions with all else but pool and classifier folded in */
     assert_in_range(sosie_net_n_steps(net), 54, 56);
@@ -548,11 +678,54 @@ static void mobilenet_runs_on_no_reference_kernel(void **state)
     }
     sosie_net_destroy(net);
 }
+
+/* x -> Conv -> a -> Conv -> Relu -> Add(a): not all CPUs have a sum behind a
+ * function in one kernel. */
+static void a_sum_behind_a_function_runs_on_no_reference_kernel(void **state)
+{
+    struct sosie_graph graph = {0};
+    struct sosie_value x = {.name = "x", .shape = {4, {1, 16, SIDE, SIDE}}};
+    struct sosie_node conv = {.name = "conv",
+                              .op = SOSIE_OP_CONV,
+                              .n_inputs = 2,
+                              .conv = {1, {{1, 1}, {1, 1}, {1, 1}, {0}, 0}}};
+    struct sosie_node relu = {
+        .name = "relu", .op = SOSIE_OP_RELU, .n_inputs = 1};
+    struct sosie_node add = {.name = "add", .op = SOSIE_OP_ADD, .n_inputs = 2};
+    struct sosie_net_options options = {.ops = &sosie_ops_onednn};
+    struct sosie_net *net;
+    struct sosie_error err;
+    (void)state;
+
+    if (!__builtin_cpu_supports("avx2"))
+        skip();
+    check_ok(sosie_graph_add_value(&graph, &x, &graph.inputs[0], &err), &err);
+    graph.n_inputs = graph.n_outputs = 1;
+    conv.inputs[0] = graph.inputs[0];
+    conv.inputs[1] =
+        add_numbers(&graph, "w", (struct sosie_shape){4, {16, 16, 1, 1}});
+    check_ok(sosie_graph_add_node(&graph, &conv, "a", &add.inputs[0], &err),
+             &err);
+    conv.inputs[0] = add.inputs[0];
+    check_ok(sosie_graph_add_node(&graph, &conv, "b", &relu.inputs[0], &err),
+             &err);
+    check_ok(sosie_graph_add_node(&graph, &relu, "c", &add.inputs[1], &err),
+             &err);
+    check_ok(sosie_graph_add_node(&graph, &add, "y", &graph.outputs[0], &err),
+             &err);
+    check_ok(sosie_net_create(&graph, &options, &net, &err), &err);
+    for (size_t i = 0; i < sosie_net_n_steps(net); i++)
+        assert_int_not_equal(
+            strncmp(sosie_net_step_info(net, i).implementation, "ref", 3), 0);
+    sosie_net_destroy(net);
+}
 #endif
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(weights_may_stand_anywhere_in_the_file),
+        cmocka_unit_test(damage_around_large_weights_is_survived),
         cmocka_unit_test(photos_are_prepared_as_the_metadata_says),
         cmocka_unit_test(a_model_says_what_it_is),
         cmocka_unit_test(an_embedding_may_be_made_of_aspects),
@@ -567,6 +740,7 @@ int main(void)
         cmocka_unit_test(mobilenet_gives_what_onnx_runtime_gives),
 #if defined(__x86_64__)
         cmocka_unit_test(mobilenet_runs_on_no_reference_kernel),
+        cmocka_unit_test(a_sum_behind_a_function_runs_on_no_reference_kernel),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

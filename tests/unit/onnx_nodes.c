@@ -469,15 +469,14 @@ static enum sosie_status run_net(const struct node_case *c, const bool *is_run,
     return st;
 }
 
-/* Writes the network, and reads it again. */
-static enum sosie_status rewrite(struct sosie_onnx *onnx,
+/* Writes the network, and reads it again, from *bytes, which must stay. */
+static enum sosie_status rewrite(struct sosie_onnx *onnx, unsigned char **bytes,
                                  struct sosie_error *err)
 {
     struct sosie_onnx_output outputs[MAX_ENDS];
     char texts[MAX_ENDS][32];
     struct sosie_onnx_names names = {.outputs = outputs,
                                      .n_outputs = onnx->graph.n_outputs};
-    unsigned char *bytes;
     size_t size;
     enum sosie_status st = sosie_graph_simplify(&onnx->graph, err);
     for (size_t k = 0; k < names.n_outputs; k++) {
@@ -486,12 +485,11 @@ static enum sosie_status rewrite(struct sosie_onnx *onnx,
             (struct sosie_onnx_output){texts[k], onnx->graph.outputs[k]};
     }
     if (!st)
-        st = sosie_onnx_write(&onnx->graph, &names, &bytes, &size, err);
+        st = sosie_onnx_write(&onnx->graph, &names, bytes, &size, err);
     if (st)
         return st;
     sosie_onnx_release(onnx);
-    st = sosie_onnx_read(bytes, size, NULL, onnx, err);
-    free(bytes);
+    st = sosie_onnx_read(*bytes, size, NULL, onnx, err);
     if (st)
         return st;
     for (size_t k = 0; k < onnx->n_outputs; k++)
@@ -513,6 +511,7 @@ static enum sosie_status run_case(struct node_case *c, bool few,
     bool is_run[MAX_ENDS];
     size_t size;
     unsigned char *bytes = with_constants(c, few, is_run, &size);
+    unsigned char *written = NULL;
     struct sosie_value constants[MAX_ENDS];
     struct sosie_arena arena = SOSIE_ARENA_INIT;
     struct sosie_onnx onnx = {0};
@@ -522,11 +521,12 @@ static enum sosie_status run_case(struct node_case *c, bool few,
     for (size_t k = 0; k < onnx.n_outputs && !st; k++)
         constants[k] = onnx.graph.values[onnx.outputs[k].value];
     if (!st && way->rewrites && onnx.graph.n_outputs)
-        st = rewrite(&onnx, err);
+        st = rewrite(&onnx, &written, err);
     if (!st)
         st = run_net(c, is_run, constants, &onnx, way->ops, &arena, err);
     sosie_onnx_release(&onnx);
     sosie_arena_release(&arena);
+    free(written);
     free(bytes);
     return st;
 }

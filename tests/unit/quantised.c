@@ -131,7 +131,9 @@ static void release_finish(struct sosie_qfinish *f)
 
 struct conv_case {
     size_t n_taps, n_quads, n_in, n_out, n;
-    bool is_transposed;
+    /* Weights as (n_out, n_in, n_taps), as (n_out, n_taps, n_in), or, of one
+     * tap, as (n_in, n_out). */
+    enum { TAPS_LAST, TAPS_FIRST, CHANNELS_LAST } order;
     enum finish finish;
 };
 
@@ -149,12 +151,23 @@ static void run_conv(struct conv *t, const struct sosie_kernels *kernels,
 {
     const struct conv_case *c = &t->c;
     bool has_residual = c->finish == RESIDUAL || c->finish == ROUNDED;
+    struct sosie_qweights w;
     int8_t *packed =
         aligned(kernels->qconv_size(c->n_taps, c->n_quads, c->n_out));
     assert_int_equal(kernels->qconv_size(c->n_taps, c->n_quads, c->n_out) % 64,
                      0);
-    kernels->qconv_pack(t->weights, c->n_taps, c->n_quads, c->n_in, c->n_out,
-                        c->is_transposed, packed);
+    w = (struct sosie_qweights){.at = t->weights,
+                                .n_out = c->n_out,
+                                .n_taps = c->n_taps,
+                                .n_in = c->n_in,
+                                .channel = c->n_in * c->n_taps,
+                                .tap = c->order == TAPS_FIRST ? c->n_in : 1,
+                                .byte = c->order == TAPS_FIRST ? 1 : c->n_taps};
+    if (c->order == CHANNELS_LAST) {
+        w.channel = 1;
+        w.byte = c->n_out;
+    }
+    kernels->qconv_pack(&w, c->n_quads, packed);
     t->conv.weights = packed;
     kernels->qconv(&t->conv, t->in, out, has_residual ? t->residual : NULL,
                    c->n);
@@ -217,7 +230,7 @@ static void convolutions_of_any_size(void **state)
                                   .n_in = 4 * quads[q] - turn % 4,
                                   .n_out = n_outs[o],
                                   .n = 1 + turn % MAX_PIXELS,
-                                  .is_transposed = taps == 1 && turn % 2,
+                                  .order = turn % (taps == 1 ? 3 : 2),
                                   .finish = (enum finish)(turn % N_FINISHES)});
 }
 
