@@ -357,10 +357,11 @@ static bool find_window(const struct sosie_window *from,
     return true;
 }
 
-/* Weights as given (dense, float32) and with free choice of layout. Groups are
+/* Weights as given (dense, float32), and of `type` in a free layout. Groups are
  * a dimension more in oneDNN. */
 static dnnl_status_t conv_weights(struct sosie_trainable_walk *walk,
-                                  sosie_md *given, sosie_md *any)
+                                  dnnl_data_type_t type, sosie_md *given,
+                                  sosie_md *any)
 {
     const struct sosie_node *node = walk->node;
     const struct sosie_shape *w =
@@ -377,8 +378,7 @@ static dnnl_status_t conv_weights(struct sosie_trainable_walk *walk,
     for (int i = rank; i-- > 0; stride *= dims[i])
         strides[i] = stride;
     dnn = sosie_md_strided(&walk->t->mds, rank, dims, strides, given);
-    return dnn ? dnn
-               : sosie_md_any(&walk->t->mds, rank, dims, element(walk), any);
+    return dnn ? dnn : sosie_md_any(&walk->t->mds, rank, dims, type, any);
 }
 
 static dnnl_status_t conv_attr(const struct sosie_trainable_walk *walk,
@@ -483,7 +483,7 @@ static enum sosie_status conv_forward(struct sosie_trainable_walk *walk,
          node->inputs[SOSIE_CONV_B] != SOSIE_NO_VALUE))
         return SOSIE_OK;
     if ((dnn = typed_md(walk, x.md, &src)) ||
-        (dnn = conv_weights(walk, &c.given, &c.any)) ||
+        (dnn = conv_weights(walk, element(walk), &c.given, &c.any)) ||
         (dnn = any_md(walk, &t->values[out].shape, element(walk), &dst)) ||
         (has_bias &&
          (dnn = vector_md(walk, t->values[out].shape.dims[1], &c.bias))) ||
@@ -533,7 +533,7 @@ static enum sosie_status conv_data_grad(struct sosie_trainable_walk *walk,
 
     if (!t->values[in].wants_grad)
         return SOSIE_OK;
-    if ((dnn = conv_weights(walk, &c.given, &c.any)) ||
+    if ((dnn = conv_weights(walk, element(walk), &c.given, &c.any)) ||
         (dnn = typed_md(walk, t->values[in].md, &src)) ||
         (dnn = quick_conv_pd(walk, DATA_GRAD, &c, &src, &dst, &pd)) ||
         (dnn = sosie_pd_md(&t->mds, pd, dnnl_query_weights_md, &c.any))) {
@@ -572,7 +572,7 @@ conv_weights_grad(struct sosie_trainable_walk *walk, struct sosie_spot from,
     enum sosie_status st;
     dnnl_status_t dnn;
 
-    if ((dnn = conv_weights(walk, &c.given, &c.any)) ||
+    if ((dnn = conv_weights(walk, dnnl_f32, &c.given, &c.any)) ||
         (dnn = typed_md(walk, x.md, &src)) ||
         (is_param(walk, SOSIE_CONV_B) &&
          (dnn = vector_md(
@@ -919,10 +919,11 @@ static bool find_product(struct sosie_trainable_walk *walk,
 }
 
 static dnnl_status_t any_weights(struct sosie_trainable_walk *walk,
-                                 const struct product *product, sosie_md *any)
+                                 const struct product *product,
+                                 dnnl_data_type_t type, sosie_md *any)
 {
     dnnl_dims_t dims = {(int64_t)product->m, (int64_t)product->k};
-    return sosie_md_any(&walk->t->mds, 2, dims, element(walk), any);
+    return sosie_md_any(&walk->t->mds, 2, dims, type, any);
 }
 
 static enum sosie_status product_forward(struct sosie_trainable_walk *walk,
@@ -940,7 +941,7 @@ static enum sosie_status product_forward(struct sosie_trainable_walk *walk,
     dnnl_status_t dnn;
 
     if ((dnn = typed_md(walk, x.md, &src)) ||
-        (dnn = any_weights(walk, product, &any)) ||
+        (dnn = any_weights(walk, product, element(walk), &any)) ||
         (dnn = any_md(walk, &out->shape, element(walk), &dst)) ||
         (dnn = sosie_inner_product_pd(t->engine, src, any, product->bias, dst,
                                       t->attr, &pd)) ||
@@ -980,7 +981,7 @@ static enum sosie_status product_data_grad(struct sosie_trainable_walk *walk,
     if (!t->values[in].wants_grad)
         return SOSIE_OK;
     if ((dnn = typed_md(walk, t->values[in].md, &src)) ||
-        (dnn = any_weights(walk, product, &any)) ||
+        (dnn = any_weights(walk, product, element(walk), &any)) ||
         (dnn = sosie_inner_data_grad_pd(t->engine, src, any, from.md,
                                         walk->hints[number(walk)], t->attr,
                                         &pd)) ||
@@ -1017,7 +1018,7 @@ static enum sosie_status product_weights_grad(struct sosie_trainable_walk *walk,
     dnnl_status_t dnn;
 
     if ((dnn = typed_md(walk, x.md, &src)) ||
-        (dnn = any_weights(walk, product, &any)) ||
+        (dnn = any_weights(walk, product, dnnl_f32, &any)) ||
         (dnn = sosie_inner_weights_grad_pd(t->engine, src, any, product->bias,
                                            from.md, walk->hints[number(walk)],
                                            t->attr, &pd)) ||
