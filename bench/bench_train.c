@@ -1,10 +1,10 @@
 /* bench_train.c: views a second that a network is trained with.
  *
- *   bench_train ARCH|FILE.onnx [SIZE [SHARD [THREADS [SECONDS]]]]
+ *   bench_train ARCH|FILE.onnx [SIZE [SHARD [THREADS [SECONDS [f32|bf16]]]]]
  *
  * Each thread takes a shard of SHARD views forward and backward, over and over
- * (128 pixels, 16 views, 2 threads, 5 seconds if not given): what training does
- * but for decoding, views, losses and the optimiser's step. Prints views a
+ * (128 pixels, 16 views, 2 threads, 5 seconds, f32 if not given): what training
+ * does but for decoding, views, losses and the optimiser's step. Prints views a
  * second, and bytes of a run. bench/training.py times PyTorch beside it. */
 #include "base/clock.h"
 #include "train/student.h"
@@ -46,7 +46,7 @@ static long number(int argc, char **argv, int i, long usual)
 }
 
 static enum sosie_status make(const char *what, long size, long shard,
-                              struct sosie_trainable **out,
+                              bool bf16, struct sosie_trainable **out,
                               struct sosie_error *err)
 {
     static const char *const labels[] = {"a", "b", "c", "d", "e",
@@ -65,7 +65,8 @@ static enum sosie_status make(const char *what, long size, long shard,
     if (!st)
         st = sosie_trainable_create(
             &student.graph,
-            &(struct sosie_trainable_options){.n = (size_t)shard}, out, err);
+            &(struct sosie_trainable_options){.n = (size_t)shard, .bf16 = bf16},
+            out, err);
     return st;
 }
 
@@ -74,10 +75,11 @@ int main(int argc, char **argv)
     const char *what = argc > 1 ? argv[1] : "sosie-m";
     long size = number(argc, argv, 2, 128), shard = number(argc, argv, 3, 16);
     long n_threads = number(argc, argv, 4, 2), s = number(argc, argv, 5, 5);
+    bool bf16 = argc > 6 && !strcmp(argv[6], "bf16");
     struct sosie_trainable *trainable = NULL;
     struct worker workers[MAX_THREADS] = {{.n = 0}};
     struct sosie_error err;
-    enum sosie_status st = make(what, size, shard, &trainable, &err);
+    enum sosie_status st = make(what, size, shard, bf16, &trainable, &err);
     double start, views = 0;
 
     n_threads = n_threads < MAX_THREADS ? n_threads : MAX_THREADS;
@@ -97,10 +99,12 @@ int main(int argc, char **argv)
         views += (double)workers[i].n * (double)shard;
     }
     if (!st)
-        printf("%s @%ld: %.1f views/s, %ld threads, shards of %ld, %zu MiB a "
-               "run\n",
-               what, size, views / (sosie_clock_ms() - start) * 1e3, n_threads,
-               shard, sosie_trainable_run_size(trainable) >> 20);
+        printf(
+            "%s @%ld %s: %.1f views/s, %ld threads, shards of %ld, %zu MiB a "
+            "run\n",
+            what, size, bf16 ? "bf16" : "f32",
+            views / (sosie_clock_ms() - start) * 1e3, n_threads, shard,
+            sosie_trainable_run_size(trainable) >> 20);
     else
         fprintf(stderr, "bench_train: %s\n", err.text);
     return st ? 1 : 0;

@@ -6,8 +6,8 @@
  * A memory descriptor is a `sosie_md`, borrowed from the `struct sosie_mds` it
  * was made in: that is where they are kept, and released all at once.
  *
- *   sosie_md_strided, sosie_md_any, sosie_md_as, sosie_md_channels_like,
- *   sosie_pd_md                       make one
+ *   sosie_md_strided, sosie_md_tagged, sosie_md_any, sosie_md_as,
+ *   sosie_md_channels_like, sosie_pd_md                     make one
  *   sosie_md_type, _size, _equal, _strides                  ask it
  *   sosie_conv_pd, sosie_pool_pd, ... make a primitive descriptor, the caller's
  *   sosie_post_function, sosie_post_sum                     add a post-op */
@@ -40,6 +40,14 @@ struct sosie_conv_window {
 #else
 #error "oneDNN 2.x and 3.x are known here"
 #endif
+
+/* Numbers of the given sizes in whatever layout the primitive likes best. */
+static inline dnnl_status_t sosie_md_any(struct sosie_mds *mds, int rank,
+                                         const dnnl_dims_t dims,
+                                         dnnl_data_type_t type, sosie_md *out)
+{
+    return sosie_md_tagged(mds, rank, dims, type, dnnl_format_tag_any, out);
+}
 
 /* "brgconv:avx512_core"; valid as long as pd. */
 static inline const char *

@@ -42,14 +42,14 @@ static inline dnnl_status_t sosie_md_strided(struct sosie_mds *mds, int rank,
     return st ? st : sosie_md_keep(mds, &md, out);
 }
 
-/* Numbers of the given sizes in whatever layout the primitive likes best. */
-static inline dnnl_status_t sosie_md_any(struct sosie_mds *mds, int rank,
-                                         const dnnl_dims_t dims,
-                                         dnnl_data_type_t type, sosie_md *out)
+/* Numbers of the given sizes in a layout that has a name. */
+static inline dnnl_status_t
+sosie_md_tagged(struct sosie_mds *mds, int rank, const dnnl_dims_t dims,
+                dnnl_data_type_t type, dnnl_format_tag_t layout, sosie_md *out)
 {
     dnnl_memory_desc_t md;
-    dnnl_status_t st = dnnl_memory_desc_init_by_tag(&md, rank, dims, type,
-                                                    dnnl_format_tag_any);
+    dnnl_status_t st =
+        dnnl_memory_desc_init_by_tag(&md, rank, dims, type, layout);
     return st ? st : sosie_md_keep(mds, &md, out);
 }
 

@@ -32,6 +32,11 @@ struct sosie_onednn_packing {
 SOSIE_MUST_CHECK enum sosie_status sosie_onednn_lower(struct sosie_net *net,
                                                       struct sosie_error *err);
 
+/* How a window slides, as oneDNN has it. False where one may lie wholly in the
+ * padding, which not all of oneDNN's kernels foresee. */
+bool sosie_onednn_window(const struct sosie_window *from,
+                         struct sosie_conv_window *window);
+
 /* Their status as ours; `what` was being done. */
 enum sosie_status sosie_onednn_fail(struct sosie_error *err,
                                     dnnl_status_t status, const char *what);

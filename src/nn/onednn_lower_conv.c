@@ -26,23 +26,6 @@ static dnnl_status_t conv_posts(struct sosie_lowering *lo,
                : dnnl_primitive_attr_set_post_ops(lo->conv_attr, lo->posts);
 }
 
-/* False where a window may lie wholly in the padding, which not all of
- * oneDNN's kernels foresee. */
-static bool conv_window(const struct sosie_window *conv,
-                        struct sosie_conv_window *window)
-{
-    for (size_t i = 0; i < 2; i++) {
-        size_t reach = (conv->kernel[i] - 1) * conv->dilations[i] + 1;
-        window->strides[i] = (int64_t)conv->strides[i];
-        window->dilations[i] = (int64_t)conv->dilations[i];
-        window->pads_begin[i] = (int64_t)conv->pads[i];
-        window->pads_end[i] = (int64_t)conv->pads[i + 2];
-        if (conv->pads[i] >= reach || conv->pads[i + 2] >= reach)
-            return false;
-    }
-    return true;
-}
-
 /* The layouts of a convolution: as given for weights, as chosen for all. */
 struct conv_layouts {
     sosie_md given, src, weights, dst;
@@ -113,7 +96,7 @@ enum sosie_status sosie_onednn_lower_conv(struct sosie_lowering *lo,
     enum sosie_status st = SOSIE_OK;
     dnnl_status_t dnn;
 
-    if (!conv_window(&node->conv.window, &window))
+    if (!sosie_onednn_window(&node->conv.window, &window))
         return sosie_onednn_lower_plain(lo, node, err);
     if (has_bias)
         st =

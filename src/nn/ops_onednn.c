@@ -16,6 +16,21 @@ enum sosie_status sosie_onednn_fail(struct sosie_error *err,
         "oneDNN: %s: %s", what, dnnl_status2str(status));
 }
 
+bool sosie_onednn_window(const struct sosie_window *from,
+                         struct sosie_conv_window *window)
+{
+    for (size_t i = 0; i < 2; i++) {
+        size_t reach = (from->kernel[i] - 1) * from->dilations[i] + 1;
+        window->strides[i] = (int64_t)from->strides[i];
+        window->dilations[i] = (int64_t)from->dilations[i];
+        window->pads_begin[i] = (int64_t)from->pads[i];
+        window->pads_end[i] = (int64_t)from->pads[i + 2];
+        if (from->pads[i] >= reach || from->pads[i + 2] >= reach)
+            return false;
+    }
+    return true;
+}
+
 void sosie_onednn_limit_to_avx2(void)
 {
     (void)dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx2);
