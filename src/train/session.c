@@ -266,15 +266,14 @@ static bool is_over(const struct session *s)
            sosie_trainer_n_steps(s->trainer);
 }
 
-/* On the way, what can't be written now may be written later. */
+/* What can't be written is told and passed over: training goes on. */
 static enum sosie_status forgive(struct session *s, enum sosie_status st,
-                                 const char *path,
                                  const struct sosie_error *err)
 {
-    if (st != SOSIE_IO || is_over(s))
+    if (st != SOSIE_IO)
         return st;
-    if (s->options->bad)
-        s->options->bad(s->options->context, path, err->text);
+    if (s->options->warn)
+        s->options->warn(s->options->context, err->text);
     return SOSIE_OK;
 }
 
@@ -301,6 +300,7 @@ static enum sosie_status end_epoch(struct session *s, struct sosie_error *err)
         .rate = (double)sosie_trainer_rate(s->trainer),
         .per_second = rate_of(s),
         .losses = sosie_trainer_take_losses(s->trainer)};
+    struct sosie_error unwritten = {.status = SOSIE_OK};
     enum sosie_status st = write_model(s, err), judged = SOSIE_OK;
     if (s->n_epochs && s->epochs[s->n_epochs - 1].epoch >= epoch.epoch) {
         epoch = s->epochs[--s->n_epochs]; /* resumed at its end: once more */
@@ -308,15 +308,24 @@ static enum sosie_status end_epoch(struct session *s, struct sosie_error *err)
     }
     if (!st)
         judged = st = judge(s, &epoch, &found, err);
-    st = forgive(s, st, o->out, err);
+    if (st == SOSIE_IO && is_over(s)) { /* the last model must be there, but
+                                           what led to it is kept first */
+        unwritten = *err;
+        st = SOSIE_OK;
+    }
+    st = forgive(s, st, err);
     if (!st || judged == SOSIE_CANCELLED)
         st = keep_epoch(s, &epoch, err);
     if (!st && judged != SOSIE_CANCELLED)
-        st = forgive(s, save(s, err), s->checkpoint, err);
+        st = forgive(s, save(s, err), err);
     if (!st && o->epoch)
         o->epoch(o->context, &epoch);
     if (!st && judged == SOSIE_CANCELLED)
         st = stop(s, err);
+    if (!st && unwritten.status) {
+        *err = unwritten;
+        st = unwritten.status;
+    }
     if (!st && is_over(s) && o->report)
         st = sosie_session_report(o, &s->dataset,
                                   sosie_trainer_options(s->trainer), s->epochs,
@@ -367,7 +376,7 @@ static enum sosie_status train(struct session *s, struct sosie_error *err)
             st = end_epoch(s, err);
         } else if (sosie_clock_ms() - s->saved_ms >
                    s->options->save_every_s * 1e3) {
-            st = forgive(s, save(s, err), s->checkpoint, err);
+            st = forgive(s, save(s, err), err);
         }
         if (!st && sosie_clock_ms() - told > 200) {
             told = sosie_clock_ms();

@@ -4,7 +4,7 @@
  * judged on photos of val; every few minutes, and when it is told to stop, a
  * checkpoint is written from which it goes on. If one of them can't be written
  * (the disk is full, say), that is told and training goes on: what was written
- * before stays, and the next may succeed. Only the last must.
+ * before stays, and the next may succeed. Only the last model must.
  *
  * Threads: unshared. */
 #ifndef SOSIE_TRAIN_SESSION_H
@@ -51,8 +51,9 @@ struct sosie_session_options {
     /* False stops it: a checkpoint is written, and it ends with CANCELLED. */
     bool (*progress)(void *context, const struct sosie_session_progress *now);
     void (*epoch)(void *context, const struct sosie_session_epoch *epoch);
-    /* A photo that was passed over, or a file that could not be written. */
     void (*bad)(void *context, const char *where, const char *reason);
+    /* A file that could not be written; training goes on. May be NULL. */
+    void (*warn)(void *context, const char *text);
     void *context;
     const struct sosie_onnx_property *metadata; /* added to the file's own */
     size_t n_metadata;

@@ -324,8 +324,7 @@ size_t sosie_trainer_n_parameters(const struct sosie_trainer *trainer)
 
 /* ---- steps --------------------------------------------------------------- */
 
-/* Running means and variances follow those of the batch; variances are those of
- * a sample. */
+/* Running means and (biased) variances follow those of the batch. */
 static void update_statistics(struct sosie_trainer *t)
 {
     for (size_t p = 0; p < t->n_params; p++) {

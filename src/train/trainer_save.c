@@ -53,31 +53,39 @@ static void describe_views(const struct sosie_augmentation *a, char *text,
              (double)a->background);
 }
 
+static uint64_t mix_text(uint64_t sum, const char *text)
+{
+    return text ? mix(sum, text, strlen(text)) : mix(sum, "", 0);
+}
+
 /* What must be the same for a training to go on. */
 static struct sosie_digest digest_of(const struct sosie_trainer *t)
 {
     const struct sosie_trainer_options *o = &t->options;
     const struct sosie_optimiser_options *p = &o->optimiser;
     char text[4096], first[512], second[512];
-    uint64_t photos = 0;
+    uint64_t files = 0, photos = 0;
     describe_views(&o->first, first, sizeof(first));
     describe_views(&o->second, second, sizeof(second));
     for (size_t i = 0; i < t->n_train; i++) {
         const struct sosie_dataset_photo *photo =
             &t->dataset->photos[t->train[i]];
-        photos = mix(photos, photo->id, strlen(photo->id));
+        photos = mix_text(photos, photo->id);
+        photos = mix(photos, &photo->group, sizeof(photo->group));
+        photos = mix(photos, &photo->identity, sizeof(photo->identity));
         photos = mix(photos, photo->labels,
                      t->dataset->n_columns * sizeof(*photo->labels));
     }
+    files = mix_text(files, o->student.init);
+    files = mix_text(files, o->student.arch);
+    files = mix_text(files, o->teacher);
     snprintf(text, sizeof(text),
-             "%s|%s|%u|%zu|%zu|%zu|%" PRIu64
-             "|%s|%zu|%zu|%zu|%a|%a|%a|%a|%a|%a|%a|"
+             "%" PRIu64 "|%u|%zu|%zu|%zu|%" PRIu64
+             "|%zu|%zu|%zu|%a|%a|%a|%a|%a|%a|%a|"
              "%s|%s|%d|%a|%a|%a|%a|%a|%a|%a|%a|%a|%a|%d|%d|%zu|%" PRIu64,
-             o->student.init ? o->student.init : "",
-             o->student.arch ? o->student.arch : "", o->student.size,
-             o->student.dims[0], o->student.dims[1], o->student.dims[2],
-             o->seed, o->teacher ? o->teacher : "", o->batch, o->shard,
-             t->n_steps, (double)o->weights.heads, (double)o->weights.identity,
+             files, o->student.size, o->student.dims[0], o->student.dims[1],
+             o->student.dims[2], o->seed, o->batch, o->shard, t->n_steps,
+             (double)o->weights.heads, (double)o->weights.identity,
              (double)o->weights.colour, (double)o->weights.histogram,
              (double)o->weights.teacher, (double)o->smoothing,
              (double)o->temperature, first, second, (int)p->kind,
