@@ -35,6 +35,15 @@ int cli_bad_option(const char *command, int option, char *const *argv);
 /* A whole number in min .. max. */
 bool cli_number(const char *text, long min, long max, long *number);
 
+/* The same as the value of an option; false after cli_usage. */
+bool cli_count(const char *command, const char *option, const char *text,
+               long min, long max, size_t *count);
+
+/* The value of --labels: `text` is cut at its commas into up to `room` names;
+ * false after cli_usage. */
+bool cli_labels(const char *command, char *text, const char **labels,
+                size_t room, size_t *n);
+
 /* Prints a JSON value on a line of stdout and drops it; false if that failed.
  */
 bool cli_print_json(json_t *value);

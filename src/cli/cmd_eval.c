@@ -441,39 +441,6 @@ static int run(struct command *command)
     return code;
 }
 
-static bool parse_count(const char *option, const char *text, long min,
-                        long max, size_t *count)
-{
-    long value;
-    if (cli_number(text, min, max, &value)) {
-        *count = (size_t)value;
-        return true;
-    }
-    cli_usage(NAME, "%s is \"%s\", expected %ld to %ld", option, text, min,
-              max);
-    return false;
-}
-
-/* `text` is cut at its commas. */
-static bool parse_labels(char *text, struct sosie_dataset_options *options)
-{
-    char *rest = NULL;
-    options->n_labels = 0;
-    options->may_lack_labels = false;
-    for (char *label = strtok_r(text, ",", &rest); label;
-         label = strtok_r(NULL, ",", &rest)) {
-        if (options->n_labels == SOSIE_DATASET_MAX_COLUMNS) {
-            cli_usage(NAME, "--labels has more than %d names",
-                      SOSIE_DATASET_MAX_COLUMNS);
-            return false;
-        }
-        options->labels[options->n_labels++] = label;
-    }
-    if (!options->n_labels)
-        cli_usage(NAME, "--labels names nothing");
-    return options->n_labels;
-}
-
 static bool parse_gallery(const char *text,
                           struct sosie_evaluate_options *options)
 {
@@ -490,7 +457,9 @@ static bool parse_option(struct command *command, int option)
     struct sosie_evaluate_options *evaluate = &command->evaluate;
     switch (option) {
     case 'l':
-        return parse_labels(optarg, dataset);
+        dataset->may_lack_labels = false;
+        return cli_labels(NAME, optarg, dataset->labels,
+                          SOSIE_DATASET_MAX_COLUMNS, &dataset->n_labels);
     case 'i':
         dataset->images = optarg;
         return true;
@@ -512,18 +481,19 @@ static bool parse_option(struct command *command, int option)
     case 'G':
         return parse_gallery(optarg, evaluate);
     case 'q':
-        return parse_count("--queries", optarg, 1, 100000000,
-                           &evaluate->n_queries);
+        return cli_count(NAME, "--queries", optarg, 1, 100000000,
+                         &evaluate->n_queries);
     case 'c':
-        return parse_count("--changed", optarg, 0, 1000000,
-                           &evaluate->n_changed);
+        return cli_count(NAME, "--changed", optarg, 0, 1000000,
+                         &evaluate->n_changed);
     case 'a':
         command->against = optarg;
         return true;
     case 'p':
         return cli_precision(NAME, optarg, &evaluate->precision);
     case 'w':
-        return parse_count("--workers", optarg, 1, 256, &evaluate->n_workers);
+        return cli_count(NAME, "--workers", optarg, 1, 256,
+                         &evaluate->n_workers);
     case 'r':
         command->report = optarg;
         return true;

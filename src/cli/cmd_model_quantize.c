@@ -189,36 +189,6 @@ static bool parse_method(const char *text,
     return good;
 }
 
-/* `text` is cut at its commas. */
-static bool parse_labels(char *text, struct sosie_quantisation_options *options)
-{
-    char *rest = NULL;
-    options->n_labels = 0;
-    for (char *label = strtok_r(text, ",", &rest); label;
-         label = strtok_r(NULL, ",", &rest)) {
-        if (options->n_labels == SOSIE_QUANTISATION_MAX_LABELS) {
-            cli_usage(NAME, "--labels has more than %d names",
-                      SOSIE_QUANTISATION_MAX_LABELS);
-            return false;
-        }
-        options->labels[options->n_labels++] = label;
-    }
-    return true;
-}
-
-static bool parse_count(const char *option, const char *text, long min,
-                        long max, size_t *count)
-{
-    long value;
-    if (cli_number(text, min, max, &value)) {
-        *count = (size_t)value;
-        return true;
-    }
-    cli_usage(NAME, "%s is \"%s\", expected %ld to %ld", option, text, min,
-              max);
-    return false;
-}
-
 /* EXIT_DONE when all are read; -1 when help was shown. */
 static int parse(int argc, char **argv,
                  struct sosie_quantisation_options *options, bool *json)
@@ -246,12 +216,13 @@ static int parse(int argc, char **argv,
             options->out = optarg;
             break;
         case 'n':
-            good = parse_count("--photos", optarg, SOSIE_QUANTIZER_MIN_PHOTOS,
-                               10000, &options->n_calibration);
+            good =
+                cli_count(NAME, "--photos", optarg, SOSIE_QUANTIZER_MIN_PHOTOS,
+                          10000, &options->n_calibration);
             break;
         case 'q':
-            good = parse_count("--measure", optarg, 1, 100000,
-                               &options->n_measured);
+            good = cli_count(NAME, "--measure", optarg, 1, 100000,
+                             &options->n_measured);
             break;
         case 'm':
             good = parse_method(optarg, options);
@@ -260,7 +231,9 @@ static int parse(int argc, char **argv,
             options->may_equalise = false;
             break;
         case 'l':
-            good = parse_labels(optarg, options);
+            good =
+                cli_labels(NAME, optarg, options->labels,
+                           SOSIE_QUANTISATION_MAX_LABELS, &options->n_labels);
             break;
         case 'i':
             options->images = optarg;
@@ -269,8 +242,8 @@ static int parse(int argc, char **argv,
             options->map = optarg;
             break;
         case 'w':
-            good =
-                parse_count("--workers", optarg, 1, 256, &options->n_workers);
+            good = cli_count(NAME, "--workers", optarg, 1, 256,
+                             &options->n_workers);
             break;
         case 'j':
             *json = true;

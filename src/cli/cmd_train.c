@@ -67,7 +67,7 @@ static const char help[] =
     "  --json               a line of JSON an epoch, and one at the end\n"
     "\n"
     "Examples:\n"
-    "  sosie train photos/ -o mine.onnx --init models/sosie.onnx\n"
+    "  sosie train photos/ -o mine.onnx --init model.onnx\n"
     "  sosie train styles.csv -o mine.onnx --labels class,color --variants \\\n"
     "    --map id=id,image=file,class=articleType,title=productDisplayName,\\\n"
     "  color=baseColour\n"
@@ -141,6 +141,13 @@ static void show_bad(void *context, const char *where, const char *reason)
     fprintf(stderr, "skipped %s: %s\n", where, reason);
 }
 
+static void show_warning(void *context, const char *text)
+{
+    struct command *command = context;
+    cli_progress_clear(&command->line);
+    fprintf(stderr, "sosie: %s; training goes on\n", text);
+}
+
 static json_t *epoch_json(const struct sosie_session_epoch *epoch)
 {
     json_t *val = json_object();
@@ -179,19 +186,6 @@ static bool positive(const char *text, double most, double *number)
     *number = strtod(text, &end);
     return *text && !*end && isfinite(*number) && *number > 0 &&
            *number <= most;
-}
-
-/* Cuts "a,b,c" in place. */
-static bool cut_labels(char *text, struct sosie_dataset_options *dataset)
-{
-    dataset->n_labels = 0;
-    for (char *save, *name = strtok_r(text, ",", &save); name;
-         name = strtok_r(NULL, ",", &save)) {
-        if (dataset->n_labels == SOSIE_DATASET_MAX_COLUMNS)
-            return false;
-        dataset->labels[dataset->n_labels++] = name;
-    }
-    return dataset->n_labels > 0;
 }
 
 static bool read_losses(const char *text, struct sosie_loss_weights *weights)
@@ -384,8 +378,10 @@ static int read_option(int option, char **argv, struct command *command,
     case OPT_LABELS:
         free(command->labels);
         command->labels = strdup(optarg);
-        if (!command->labels || !cut_labels(command->labels, &o->dataset))
-            return bad_value("labels", optarg, "1 to 8 names");
+        if (!command->labels ||
+            !cli_labels("train", command->labels, o->dataset.labels,
+                        SOSIE_DATASET_MAX_COLUMNS, &o->dataset.n_labels))
+            return EXIT_USAGE;
         break;
     case OPT_TEACHER:
         trainer->teacher = optarg;
@@ -519,6 +515,7 @@ int cli_train(int argc, char **argv)
     options.progress = show_progress;
     options.epoch = show_epoch;
     options.bad = show_bad;
+    options.warn = show_warning;
     options.context = &command;
     options.dataset.labels[0] = "class";
     options.dataset.n_labels = 1;

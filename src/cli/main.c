@@ -91,6 +91,37 @@ bool cli_number(const char *text, long min, long max, long *number)
     return true;
 }
 
+bool cli_count(const char *command, const char *option, const char *text,
+               long min, long max, size_t *count)
+{
+    long value;
+    if (cli_number(text, min, max, &value)) {
+        *count = (size_t)value;
+        return true;
+    }
+    cli_usage(command, "%s is \"%s\", expected %ld to %ld", option, text, min,
+              max);
+    return false;
+}
+
+bool cli_labels(const char *command, char *text, const char **labels,
+                size_t room, size_t *n)
+{
+    char *rest = NULL;
+    *n = 0;
+    for (char *label = strtok_r(text, ",", &rest); label;
+         label = strtok_r(NULL, ",", &rest)) {
+        if (*n == room) {
+            cli_usage(command, "--labels has more than %zu names", room);
+            return false;
+        }
+        labels[(*n)++] = label;
+    }
+    if (!*n)
+        cli_usage(command, "--labels names nothing");
+    return *n > 0;
+}
+
 bool cli_print_json(json_t *value)
 {
     bool ok = value && !json_dumpf(value, stdout,

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The command line as a person or a script uses it.   run.py SOSIE"""
+import contextlib
 import json
 import math
 import os
@@ -74,8 +75,8 @@ def a_wrong_command_line_is_exit_status_2():
                 (["train", "a", "-o", "b", "--optimiser", "adam"], "expected adamw or sgd"),
                 (["train", "a", "-o", "b", "--losses", "heads"], "expected heads=1,identity=1"),
                 (["train", "a", "-o", "b", "--losses", "heads=-1"], "expected heads=1,identity=1"),
-                (["train", "a", "-o", "b", "--labels", ","], "expected 1 to 8 names"),
-                (["train", "a", "-o", "b", "--labels", "a,b,c,d,e,f,g,h,i"], "expected 1 to 8"),
+                (["train", "a", "-o", "b", "--labels", ","], "--labels names nothing"),
+                (["train", "a", "-o", "b", "--labels", "a,b,c,d,e,f,g,h,i"], "more than 8 names"),
                 (["train", "a", "-o", "b", "--precision", "f8"], "expected f32, bf16"),
                 (["train", "a", "-o", "b", "--metadata", "=x"], "expected KEY=TEXT"),
                 (["train", "a", "-o", "b", "--init", "c", "--arch", "d"], "not both"),
@@ -718,25 +719,44 @@ def ctrl_c_keeps_what_was_done():
         assert json.loads(s.index("--json").stdout)["items"] == 1200
 
 
+@contextlib.contextmanager
+def small_disk(folder):
+    """A real file system of 1 MiB, where that can be mounted."""
+    disk = folder / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk],
+                      stderr=subprocess.DEVNULL).returncode:
+        raise Skip("a small file system can't be mounted here")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
 def a_full_disk_is_said_and_survived():
-    """On a real file system of 1 MiB where that can be mounted."""
-    with shop(250) as s:
-        disk = s.folder / "disk"
-        disk.mkdir()
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk],
-                                 stderr=subprocess.DEVNULL).returncode == 0
-        if not mounted:
-            raise Skip("a small file system can't be mounted here")
-        try:
-            s.catalog = disk / "catalog"
-            done = s.index(code=1)
-            says(done, "full")
-            s.run("check", s.catalog)
-            subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
-            assert json.loads(s.index("--json").stdout)["items"] == 750
-            s.run("check", s.catalog)
-        finally:
-            subprocess.run(["umount", disk], check=True)
+    with shop(250) as s, small_disk(s.folder) as disk:
+        s.catalog = disk / "catalog"
+        done = s.index(code=1)
+        says(done, "full")
+        s.run("check", s.catalog)
+        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        assert json.loads(s.index("--json").stdout)["items"] == 750
+        s.run("check", s.catalog)
+
+
+def a_full_disk_stops_no_training():
+    with shop(12) as s, small_disk(s.folder) as disk:
+        arguments = ("train", s.photos, *SMALL, "--epochs", 2)
+        model = s.folder / "mine.onnx"
+        done = s.run(*arguments, "-o", model, "--checkpoint", disk / "there")
+        assert done.stderr.count("training goes on") == 2 and "full" in done.stderr, done.stderr
+        assert model.exists() and not list(disk.iterdir())
+        says(s.run(*arguments, "-o", disk / "mine.onnx", "--cache", s.folder / "pixels",
+                   "--checkpoint", s.folder / "there", code=1), "full")
+        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        s.run(*arguments, "-o", disk / "mine.onnx", "--cache", s.folder / "pixels",
+              "--checkpoint", s.folder / "there", "--resume")
+        assert (disk / "mine.onnx").read_bytes() == model.read_bytes()
 
 
 def real_photos_are_found():
@@ -779,4 +799,5 @@ if __name__ == "__main__":
         photos_to_search_with_get_a_clear_refusal, a_progress_bar_is_shown_on_a_terminal,
         paths_that_are_no_catalog_are_named, another_model_is_refused,
         damage_is_exit_status_3_and_segments_are_repaired, a_kill_at_any_moment_loses_nothing,
-        ctrl_c_keeps_what_was_done, a_full_disk_is_said_and_survived, real_photos_are_found]))
+        ctrl_c_keeps_what_was_done, a_full_disk_is_said_and_survived,
+        a_full_disk_stops_no_training, real_photos_are_found]))
