@@ -22,19 +22,22 @@ enum {
                   BIT(SLEEVE_LONG),
     LONG = BIT(SLEEVE_LONG),
     CAN_HANG = 1,
+    ALONG = 2,  /* stripes run from the top to the bottom, */
+    ACROSS = 4, /* or from side to side */
+    SOBER = 8,  /* comes in colours that are worn every day */
 };
 
 static const struct class_entry {
     const char *name, *path;
     draw_garment *draw;
     unsigned patterns, weaves, sleeves, necks, closings;
-    unsigned hangs;
+    unsigned ways;
     unsigned cheapest, dearest; /* whole euros */
 } classes[] = {
     {"coat", "Apparel > Outerwear > coat", draw_coat,
      QUIET | BIT(PATTERN_CHECKS), BIT(WEAVE_WOOL), LONG,
      BIT(NECK_LAPEL) | BIT(NECK_STAND) | BIT(NECK_HOOD),
-     BIT(CLOSE_BUTTONS) | BIT(CLOSE_DOUBLE), CAN_HANG, 119, 349},
+     BIT(CLOSE_BUTTONS) | BIT(CLOSE_DOUBLE), CAN_HANG | SOBER, 119, 349},
     {"dress", "Apparel > Dresses > dress", draw_dress, ANY_PATTERN,
      SHIRTINGS | BIT(WEAVE_SATIN), ALL_SLEEVES,
      BIT(NECK_CREW) | BIT(NECK_V) | BIT(NECK_SCOOP) | BIT(NECK_BOAT) |
@@ -44,54 +47,55 @@ static const struct class_entry {
      BIT(NECK_HOOD), BIT(CLOSE_NONE) | BIT(CLOSE_ZIP), 0, 35, 89},
     {"jumper", "Apparel > Knitwear > jumper", draw_jumper,
      BIT(PATTERN_PLAIN) | BIT(PATTERN_KNIT), BIT(WEAVE_CHUNKY_KNIT), LONG,
-     BIT(NECK_CREW) | BIT(NECK_ROLL), BIT(CLOSE_NONE), 0, 45, 139},
+     BIT(NECK_CREW) | BIT(NECK_ROLL), BIT(CLOSE_NONE), ACROSS, 45, 139},
     {"shirt", "Apparel > Tops > shirt", draw_shirt,
      LINES | BIT(PATTERN_DOTS) | BIT(PATTERN_FLORAL), SHIRTINGS,
      LONG | BIT(SLEEVE_SHORT), BIT(NECK_COLLAR) | BIT(NECK_STAND),
-     BIT(CLOSE_BUTTONS), CAN_HANG, 29, 89},
+     BIT(CLOSE_BUTTONS), CAN_HANG | ALONG, 29, 89},
     {"sweater", "Apparel > Knitwear > sweater", draw_sweater,
      BIT(PATTERN_PLAIN) | BIT(PATTERN_STRIPES), BIT(WEAVE_FINE_KNIT), LONG,
-     BIT(NECK_V) | BIT(NECK_CREW) | BIT(NECK_BOAT), BIT(CLOSE_NONE), 0, 39,
+     BIT(NECK_V) | BIT(NECK_CREW) | BIT(NECK_BOAT), BIT(CLOSE_NONE), ACROSS, 39,
      119},
     {"t-shirt", "Apparel > Tops > t-shirt", draw_tee,
      BIT(PATTERN_PLAIN) | BIT(PATTERN_STRIPES) | BIT(PATTERN_DOTS),
      BIT(WEAVE_COTTON), BIT(SLEEVE_SHORT),
-     BIT(NECK_CREW) | BIT(NECK_V) | BIT(NECK_SCOOP), BIT(CLOSE_NONE), CAN_HANG,
-     12, 39},
+     BIT(NECK_CREW) | BIT(NECK_V) | BIT(NECK_SCOOP), BIT(CLOSE_NONE),
+     CAN_HANG | ACROSS, 12, 39},
     {"blouse", "Apparel > Tops > blouse", draw_blouse,
      BIT(PATTERN_PLAIN) | BIT(PATTERN_DOTS) | BIT(PATTERN_FLORAL) |
          BIT(PATTERN_STRIPES),
      BIT(WEAVE_SATIN) | BIT(WEAVE_COTTON), BIT(SLEEVE_MIDDLE) | LONG,
      BIT(NECK_V) | BIT(NECK_BOAT) | BIT(NECK_STAND) | BIT(NECK_SQUARE),
-     BIT(CLOSE_NONE) | BIT(CLOSE_HALF), CAN_HANG, 29, 89},
+     BIT(CLOSE_NONE) | BIT(CLOSE_HALF), CAN_HANG | ALONG, 29, 89},
     {"cardigan", "Apparel > Knitwear > cardigan", draw_cardigan, KNITS,
      BIT(WEAVE_FINE_KNIT) | BIT(WEAVE_CHUNKY_KNIT), LONG, BIT(NECK_V),
-     BIT(CLOSE_BUTTONS), 0, 39, 129},
+     BIT(CLOSE_BUTTONS), ACROSS, 39, 129},
     {"jacket", "Apparel > Outerwear > jacket", draw_jacket, QUIET,
      BIT(WEAVE_DENIM) | BIT(WEAVE_LEATHER) | BIT(WEAVE_CANVAS), LONG,
      BIT(NECK_STAND) | BIT(NECK_COLLAR), BIT(CLOSE_ZIP) | BIT(CLOSE_BUTTONS),
-     CAN_HANG, 69, 259},
+     CAN_HANG | SOBER, 69, 259},
     {"waistcoat", "Apparel > Outerwear > waistcoat", draw_waistcoat, LINES,
      BIT(WEAVE_WOOL) | BIT(WEAVE_LINEN), NO_SLEEVE, BIT(NECK_V),
-     BIT(CLOSE_BUTTONS), CAN_HANG, 39, 99},
+     BIT(CLOSE_BUTTONS), CAN_HANG | ALONG | SOBER, 39, 99},
     {"trousers", "Apparel > Bottoms > trousers", draw_trousers, LINES,
      BIT(WEAVE_WOOL) | BIT(WEAVE_COTTON) | BIT(WEAVE_LINEN), 0, 0,
-     BIT(CLOSE_NONE), CAN_HANG, 35, 119},
+     BIT(CLOSE_NONE), CAN_HANG | ALONG | SOBER, 35, 119},
     {"jeans", "Apparel > Bottoms > jeans", draw_jeans, QUIET, BIT(WEAVE_DENIM),
-     0, 0, BIT(CLOSE_NONE), 0, 39, 129},
+     0, 0, BIT(CLOSE_NONE), SOBER, 39, 129},
     {"shorts", "Apparel > Bottoms > shorts", draw_shorts, ANY_PATTERN,
      SHIRTINGS | BIT(WEAVE_CANVAS), 0, 0, BIT(CLOSE_NONE), 0, 19, 59},
     {"skirt", "Apparel > Bottoms > skirt", draw_skirt, ANY_PATTERN,
      SHIRTINGS | BIT(WEAVE_WOOL) | BIT(WEAVE_SATIN), 0, 0, BIT(CLOSE_NONE),
      CAN_HANG, 25, 99},
     {"shoes", "Apparel > Footwear > shoes", draw_shoes, QUIET,
-     BIT(WEAVE_CANVAS) | BIT(WEAVE_LEATHER), 0, 0, BIT(CLOSE_NONE), 0, 45, 149},
+     BIT(WEAVE_CANVAS) | BIT(WEAVE_LEATHER), 0, 0, BIT(CLOSE_NONE), SOBER, 45,
+     149},
     {"boots", "Apparel > Footwear > boots", draw_boots, QUIET,
-     BIT(WEAVE_LEATHER), 0, 0, BIT(CLOSE_NONE), 0, 79, 219},
+     BIT(WEAVE_LEATHER), 0, 0, BIT(CLOSE_NONE), SOBER, 79, 219},
     {"socks", "Apparel > Accessories > socks", draw_socks,
      BIT(PATTERN_PLAIN) | BIT(PATTERN_STRIPES) | BIT(PATTERN_DOTS) |
          BIT(PATTERN_KNIT),
-     BIT(WEAVE_FINE_KNIT), 0, 0, BIT(CLOSE_NONE), 0, 5, 19},
+     BIT(WEAVE_FINE_KNIT), 0, 0, BIT(CLOSE_NONE), ACROSS, 5, 19},
     {"bag", "Apparel > Accessories > bag", draw_bag,
      QUIET | BIT(PATTERN_STRIPES) | BIT(PATTERN_CHECKS),
      BIT(WEAVE_LEATHER) | BIT(WEAVE_CANVAS), 0, 0, BIT(CLOSE_NONE), 0, 39, 249},
@@ -99,17 +103,18 @@ static const struct class_entry {
      BIT(WEAVE_CANVAS) | BIT(WEAVE_LEATHER), 0, 0, BIT(CLOSE_ZIP), 0, 39, 149},
     {"hat", "Apparel > Accessories > hat", draw_hat, QUIET,
      BIT(WEAVE_WOOL) | BIT(WEAVE_STRAW) | BIT(WEAVE_CHUNKY_KNIT), 0, 0,
-     BIT(CLOSE_NONE), 0, 25, 89},
+     BIT(CLOSE_NONE), SOBER, 25, 89},
     {"cap", "Apparel > Accessories > cap", draw_cap,
      QUIET | BIT(PATTERN_CHECKS), BIT(WEAVE_CANVAS) | BIT(WEAVE_DENIM), 0, 0,
      BIT(CLOSE_NONE), 0, 15, 45},
     {"scarf", "Apparel > Accessories > scarf", draw_scarf,
      BIT(PATTERN_PLAIN) | BIT(PATTERN_STRIPES) | BIT(PATTERN_CHECKS) |
          BIT(PATTERN_KNIT),
-     BIT(WEAVE_WOOL) | BIT(WEAVE_FINE_KNIT), 0, 0, BIT(CLOSE_NONE), 0, 19, 79},
+     BIT(WEAVE_WOOL) | BIT(WEAVE_FINE_KNIT), 0, 0, BIT(CLOSE_NONE), ACROSS, 19,
+     79},
     {"gloves", "Apparel > Accessories > gloves", draw_gloves,
      QUIET | BIT(PATTERN_STRIPES), BIT(WEAVE_FINE_KNIT) | BIT(WEAVE_LEATHER), 0,
-     0, BIT(CLOSE_NONE), 0, 15, 69},
+     0, BIT(CLOSE_NONE), ACROSS, 15, 69},
 };
 enum { N_CLASSES = sizeof(classes) / sizeof(*classes) };
 
@@ -165,6 +170,11 @@ static void choose_fabric(const struct class_entry *class,
                      : fabric->pattern == PATTERN_DOTS   ? between(lots, 3, 6)
                      : fabric->pattern == PATTERN_FLORAL ? between(lots, 5, 10)
                                                          : between(lots, 6, 9);
+    /* fabric.c has four kinds of stripes: 0 and 3 across, 1 and 2 along. */
+    if (fabric->pattern == PATTERN_STRIPES && class->ways & ACROSS)
+        fabric->kind = fabric->kind % 2 ? 3 : 0;
+    if (fabric->pattern == PATTERN_STRIPES && class->ways & ALONG)
+        fabric->kind = 1 + fabric->kind % 2;
     if (fabric->pattern == PATTERN_KNIT && fabric->kind % 2)
         fabric->weave = WEAVE_FINE_KNIT;
 }
@@ -183,7 +193,7 @@ static void design_draw(uint64_t seed, size_t number, struct design *design)
     design->closing = (enum closing)choose(&lots, class->closings);
     design->length = sosie_random_unit(&lots);
     design->fit = sosie_random_unit(&lots);
-    design->hung = class->hangs && design->neck != NECK_HOOD &&
+    design->hung = class->ways & CAN_HANG && design->neck != NECK_HOOD &&
                    sosie_random_unit(&lots) < 0.42;
     choose_fabric(class, &lots, &design->fabric);
     design->second_scheme = (unsigned)sosie_random_below(&lots, 3);
@@ -204,7 +214,8 @@ struct item item_at(uint64_t seed, size_t colours, size_t number)
     struct sosie_random lots;
     design_draw(seed, item.group, &item.design);
     sosie_random_seed(&lots, mixed(seed, item.group, 2));
-    palette_pick(&lots, colours, variants);
+    palette_pick(&lots, classes[item.design.class].ways & SOBER, colours,
+                 variants);
     item.colour = variants[number % colours];
     item.photo_seed = mixed(seed, number, 3);
     return item;

@@ -100,7 +100,7 @@ void draw_coat(struct canvas *canvas, const struct garment *g)
     top_sleeves_set(&t, g, 0.24);
     t.sleeve = 59;
     t.cuff = 14;
-    t.spread = g->design->hung ? 0.15 : design_between(canvas, 0.2, 0.34);
+    t.spread = g->design->hung ? 0.19 : design_between(canvas, 0.24, 0.34);
     if (neck == NECK_HOOD)
         neck_hood_back(canvas, g, &t, 19);
     else
@@ -201,6 +201,9 @@ static void biker(struct canvas *canvas, const struct garment *g, struct top *t)
 void draw_jacket(struct canvas *canvas, const struct garment *g)
 {
     struct top t = top_measures(g, 26, 58 + 9 * g->design->length);
+    struct garment plain = *g; /* cuffs and collars are of the same cloth */
+    plain.trim = g->main;
+    g = &plain;
     t.neck = 7.4;
     t.depth = 7;
     t.puff = 0.9;
@@ -230,7 +233,7 @@ static void vest_half(struct canvas *canvas, const struct garment *g,
         {t->chest * 0.84, t->armpit * 0.88, false},
         {t->chest, t->armpit + 2, true},
         {t->waist, t->waist_y, false},
-        {t->hem, t->hem_y - 5, true},
+        {t->waist + 0.8, t->hem_y - 5, true},
         {8.5, t->hem_y + 4, true},
         {over, t->hem_y - 5, true},
     };
@@ -268,7 +271,7 @@ void draw_waistcoat(struct canvas *canvas, const struct garment *g)
         {w - 0.5, t.slope * 0.8, true},
         {w - 2, t.armpit * 0.6, false},
         {t.chest * 0.9, t.armpit + 2, true},
-        {t.hem * 0.95, t.hem_y - 7, true},
+        {t.waist * 0.97, t.hem_y - 7, true},
         {0, t.hem_y - 8, false},
     };
     struct fabric lining = fabric_plain(&g->main, WEAVE_SATIN);
@@ -282,6 +285,4 @@ void draw_waistcoat(struct canvas *canvas, const struct garment *g)
     vest_half(canvas, g, &t, -1);
     vest_half(canvas, g, &t, 1);
     trim_buttons(canvas, g, 0.4, t.depth + 1.6, t.hem_y - 7.5, 1, 5);
-    if (design_between(canvas, 0, 1) < 0.3)
-        neck_lapels(canvas, g, &t, t.depth, 6.5);
 }

@@ -62,7 +62,7 @@ static void sash(struct canvas *canvas, const struct garment *g, double waist,
                              {waist + 0.5, y - 2.7, true},
                              {waist + 0.5, y + 1, true},
                              {0, y + 1.8, false}};
-    struct cloth cloth = {.fabric = &g->trim, .puff = 0.5, .shadow = 0.35};
+    struct cloth cloth = {.fabric = &g->trim, .puff = 0.3, .shadow = 0.35};
     shape_mirrored(canvas->pen, 0, KNOTS(k));
     canvas_cloth(canvas, &cloth);
 }
@@ -113,7 +113,7 @@ static struct skirt skirt_measures(struct canvas *canvas,
                                    const struct garment *g, double kind)
 {
     struct skirt s = {.waist = 16.5 + 2 * g->design->fit,
-                      .length = 40 + 40 * g->design->length};
+                      .length = 46 + 36 * g->design->length};
     if (kind < 0.3) { /* a pencil */
         s.hip = s.waist + 4.5;
         s.hem = s.hip - 1 + 2 * g->design->fit;

@@ -64,12 +64,12 @@ static void sneaker(struct canvas *canvas, const struct garment *g, bool behind)
     bool high = g->design->length > 0.62;
     double top = high ? -52 : -35, back = high ? 33 : 36;
     const struct knot upper[] = {
-        {-43, -7, true},
-        {-41.5, -13.5, false},
-        {-32, -19, false},
-        {-19, -21.5, false},
-        {-6, -29, false},
-        {high ? 4 : 1, top, false},
+        {-43.5, -7, true},
+        {-43, -14, false},
+        {-36.5, -20, false},
+        {-24, -22.5, false},
+        {-10, -28.5, false},
+        {high ? 2 : 0, high ? -42 : -34, false},
         {high ? 9 : 6, top - 3.5, true},
         {high ? 20 : 18, top + (high ? 2.6 : 7), false},
         {back - 3, top + (high ? -0.6 : 1), false},
@@ -78,14 +78,14 @@ static void sneaker(struct canvas *canvas, const struct garment *g, bool behind)
         {42, -7, true},
     };
     const struct knot tongue[] = {{-8, -27, false},
-                                  {high ? 0 : -3, top - 1, false},
-                                  {high ? 2 : 0, top - 6.5, false},
-                                  {high ? 9 : 7.5, top - 7, false},
-                                  {high ? 13 : 13, top + 4, false},
+                                  {high ? 1 : -2, top + 2, false},
+                                  {high ? 3 : 1, top - 6.5, false},
+                                  {high ? 9 : 8, top - 7, false},
+                                  {13, top + 4, false},
                                   {4, -22, false}};
-    const struct knot cap[] = {{-43, -6.5, true},   {-41.5, -13.5, false},
-                               {-33, -18.5, false}, {-25, -20.4, true},
-                               {-23.5, -13, false}, {-26, -6.5, true}};
+    const struct knot cap[] = {{-43.5, -6.5, true}, {-43, -14, false},
+                               {-36.5, -20, false}, {-28, -22, true},
+                               {-26.5, -14, false}, {-29, -6.5, true}};
     const struct knot counter[] = {
         {42, -7, true},   {back + 2.6, -19, false}, {back + 1.6, -25, true},
         {30, -22, false}, {25, -12, false},         {26, -6.5, true}};
@@ -116,7 +116,7 @@ static void sneaker(struct canvas *canvas, const struct garment *g, bool behind)
     shape_closed(canvas->pen, KNOTS(counter));
     canvas_cloth(canvas, &patch);
     trim_seam(canvas, g, KNOTS(quarter));
-    laces(canvas, g, -14, -23.5, high ? 3 : 0, top + 5, high ? 7 : 5, 9);
+    laces(canvas, g, -14, -24, high ? 4 : 0, top + 5, high ? 7 : 5, 8.5);
     shape_closed(canvas->pen, KNOTS(sole));
     canvas_cloth(canvas, &base);
     trim_seam(canvas, g, KNOTS(line));
@@ -218,11 +218,11 @@ void draw_shoes(struct canvas *canvas, const struct garment *g)
     double kind = design_between(canvas, 0, 1);
     bool flip = design_between(canvas, 0, 1) < 0.5;
     if (g->main.weave == WEAVE_CANVAS || kind < 0.25)
-        pair(canvas, g, sneaker, 9, -13, flip);
+        pair(canvas, g, sneaker, 17, -15, flip);
     else if (kind < 0.62)
-        pair(canvas, g, derby, 9, -12, flip);
+        pair(canvas, g, derby, 15, -14, flip);
     else
-        pair(canvas, g, pump, 10, -10, flip);
+        pair(canvas, g, pump, 14, -12, flip);
 }
 
 /* ---- boots --------------------------------------------------------------- */
@@ -273,7 +273,8 @@ static void boot(struct canvas *canvas, const struct garment *g, bool behind)
                                       {-4, -34, false},
                                       {-13, -22, true}};
         trim_seam(canvas, g, KNOTS(tongue));
-        laces(canvas, g, -10, -27, -1 - calf, top + 6, 5 + (int)(-top / 14), 8);
+        laces(canvas, g, -7.5, -25.5, 1.6 - calf, top + 6, 5 + (int)(-top / 14),
+              6.4);
     } else {
         trim_zip(canvas, g, 13, top + 2, 12, -10);
     }

@@ -14,8 +14,9 @@ static void brimmed(struct canvas *canvas, const struct garment *g)
     bool pinched = g->main.weave == WEAVE_WOOL;
     const struct knot edge[] = {
         {0, -4 - drop * 0.3, false}, {brim * 0.6, -3 - drop * 0.2, false},
-        {brim * 0.96, 0.5, false},   {brim * 0.94, 3, false},
-        {brim * 0.55, drop, false},  {0, drop + 1.6, false}};
+        {brim * 0.97, -1.6, false},  {brim, 1.6, false},
+        {brim * 0.93, 4.4, false},   {brim * 0.55, drop, false},
+        {0, drop + 1.6, false}};
     const struct knot crown[] = {
         {0, -tall + (pinched ? 4.5 : -1.5), false},
         {w * 0.4, -tall + (pinched ? 0.4 : -0.6), false},
@@ -56,9 +57,10 @@ static void bobble(struct canvas *canvas, const struct garment *g, double y)
     struct cloth cloth = {.fabric = &wool, .puff = 1, .shadow = 0.35};
     double r = 8.5;
     wool.weave = WEAVE_WOOL;
-    for (int i = 0; i <= 52; i++) { /* a fringed edge */
-        double a = i * 2 * M_PI / 52;
-        double d = r * (i & 1 ? 1.08 : 0.9) + design_between(canvas, -0.5, 0.5);
+    for (int i = 0; i <= 90; i++) { /* a fringed edge */
+        double a = i * 2 * M_PI / 90;
+        double d =
+            r * (i & 1 ? 1.04 : 0.95) + design_between(canvas, -0.4, 0.4);
         cairo_line_to(canvas->pen, d * cos(a), y + d * sin(a));
     }
     for (int i = 0; i < 9; i++) {
@@ -253,53 +255,60 @@ void draw_scarf(struct canvas *canvas, const struct garment *g)
 /* ---- gloves -------------------------------------------------------------- */
 
 /* A finger from (x, y) that points up, leaning by `turn`. */
-static void finger(struct canvas *canvas, const struct cloth *cloth, double x,
-                   double y, double length, double width, double turn)
+static void finger(struct canvas *canvas, double x, double y, double length,
+                   double width, double turn)
 {
     double w = width / 2;
-    const struct knot k[] = {{-w, 3, true},
+    const struct knot k[] = {{-w, 5, true},
                              {-w, -length * 0.5, false},
                              {-w * 0.92, -length + w, false},
                              {0, -length, false},
                              {w * 0.92, -length + w, false},
                              {w, -length * 0.5, false},
-                             {w, 3, true}};
+                             {w, 5, true}};
     canvas_enter(canvas, x, y, turn, false);
     shape_closed(canvas->pen, KNOTS(k));
-    canvas_cloth(canvas, cloth);
     canvas_leave(canvas);
+}
+
+/* All of it is one outline, so that fingers grow out of the hand; each part
+ * runs clockwise. */
+static void hand(struct canvas *canvas, const struct garment *g, bool mitten)
+{
+    const struct knot palm[] = {{13.5, -4, false},  {13, 9, false},
+                                {10, 22, true},     {-10, 22, true},
+                                {-12.5, 10, false}, {-13.2, -4, false},
+                                {-8, -6, false},    {8, -6, false}};
+    const struct knot whole[] = {
+        {-10, -29, false}, {2, -35, false},    {12, -27, false},
+        {14, -8, false},   {13, 9, false},     {10, 22, true},
+        {-10, 22, true},   {-12.5, 10, false}, {-13.5, -6, false}};
+    struct cloth cloth = {.fabric = &g->main, .puff = 0.9, .shadow = 0.25};
+    finger(canvas, -11.5, 8, 23, 9, -0.62);
+    if (mitten) {
+        shape_closed(canvas->pen, KNOTS(whole));
+    } else {
+        finger(canvas, -9.8, -3, 27, 6.9, -0.12);
+        finger(canvas, -2.9, -4, 32, 7, -0.04);
+        finger(canvas, 4.1, -4, 29, 6.9, 0.05);
+        finger(canvas, 10.6, -2, 22, 6.3, 0.16);
+        shape_closed(canvas->pen, KNOTS(palm));
+    }
+    shape_creases(canvas, 0, 4, 0, 18, 18, 0.3, 2);
+    canvas_fold(canvas, -9, 9, -3, -2, 1.5, 1.6, -0.35);
+    canvas_cloth(canvas, &cloth);
 }
 
 static void glove(struct canvas *canvas, const struct garment *g, bool mitten)
 {
-    const struct knot palm[] = {
-        {-13, -4, false}, {-12.5, 10, false}, {-10, 22, true}, {10, 22, true},
-        {13, 9, false},   {13.5, -4, false},  {0, -7, false}};
-    const struct knot hand[] = {
-        {-13.5, -6, false}, {-12.5, 10, false}, {-10, 22, true},
-        {10, 22, true},     {13, 9, false},     {14, -8, false},
-        {12, -27, false},   {2, -35, false},    {-10, -29, false}};
     const struct knot cuff[] = {{-10.6, 20, true},
                                 {10.6, 20, true},
                                 {11.4, 34, true},
                                 {-11.4, 34, true}};
     bool knit = g->main.weave != WEAVE_LEATHER;
-    struct cloth cloth = {.fabric = &g->main, .puff = 0.9, .shadow = 0.25};
     struct cloth rib = {
         .fabric = knit ? &g->rib : &g->trim, .puff = 0.8, .shadow = 0.3};
-    finger(canvas, &cloth, -11.5, 8, 23, 9, -0.62);
-    if (mitten) {
-        shape_closed(canvas->pen, KNOTS(hand));
-    } else {
-        finger(canvas, &cloth, -9.6, -3, 27, 7.3, -0.1);
-        finger(canvas, &cloth, -2.8, -4, 32, 7.4, -0.03);
-        finger(canvas, &cloth, 4, -4, 29, 7.3, 0.05);
-        finger(canvas, &cloth, 10.4, -2, 22, 6.6, 0.14);
-        shape_closed(canvas->pen, KNOTS(palm));
-    }
-    cloth.shadow = 0;
-    shape_creases(canvas, 0, 2, 0, 18, 20, 0.3, 2);
-    canvas_cloth(canvas, &cloth);
+    hand(canvas, g, mitten);
     for (int i = -1; !knit && i <= 1; i++) {
         const struct knot line[] = {{i * 5.5, 8, true}, {i * 6.2, -5, true}};
         trim_seam(canvas, g, KNOTS(line));

@@ -242,7 +242,7 @@ void draw_jeans(struct canvas *canvas, const struct garment *g)
 void draw_shorts(struct canvas *canvas, const struct garment *g)
 {
     struct legs l = legs_measures(g);
-    l.length = 42 + 12 * g->design->length;
+    l.length = 39 + 14 * g->design->length;
     l.knee = 20 + 4 * g->design->fit;
     l.hem = l.knee - 0.5 + 2 * g->design->fit;
     l.spread = 6;

@@ -295,7 +295,8 @@ static float weave_at(const struct fabric *f, float u, float v)
     case WEAVE_CANVAS:
         return 0.05f * threads(u, v, 0.5f, f->seed);
     case WEAVE_DENIM:
-        return 0.07f * threads(u + v, u - 2 * v, 0.5f, f->seed) +
+        return 0.05f * (fraction((u + v) / 0.62f) - 0.5f) +
+               0.035f * threads(u, v, 0.4f, f->seed) +
                0.05f * fabric_noise(u, v * 0.3f, 5, f->seed);
     case WEAVE_WOOL:
         return 0.06f * (hash01((int32_t)floorf(u * 2.6f),
@@ -306,7 +307,7 @@ static float weave_at(const struct fabric *f, float u, float v)
         return 0.1f * stitches(u, v, 0.95f, 0.85f);
     case WEAVE_CHUNKY_KNIT:
         if (f->pattern == PATTERN_KNIT && f->kind % 2 == 0)
-            return 0.2f * cables(u, v, f->repeat * 1.7f) +
+            return 0.32f * cables(u, v, f->repeat * 1.6f) +
                    0.07f * stitches(u, v, 1.1f, 1);
         return 0.2f * stitches(u, v, 1.75f, 1.45f);
     case WEAVE_RIB:

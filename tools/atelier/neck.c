@@ -74,9 +74,10 @@ void neck_stand(struct canvas *canvas, const struct garment *garment,
         const struct knot k[] = {
             {side * 0.5, t->depth + 0.8, true},
             {side * t->neck * 0.66, t->depth * 0.78, false},
-            {side * (t->neck + 0.5), -0.2, true},
-            {side * (t->neck - 0.5), -height, true},
-            {side * t->neck * 0.55, t->depth * 0.78 - height, false},
+            {side * (t->neck + 0.7), -0.3, true},
+            {side * (t->neck + 0.1), -height * 0.55, false},
+            {side * (t->neck - 1.4), -height * 0.86, true},
+            {side * t->neck * 0.6, t->depth * 0.7 - height, false},
             {side * 0.8, t->depth - height, true},
         };
         struct cloth cloth = {
@@ -100,7 +101,6 @@ void neck_collar_back(struct canvas *canvas, const struct garment *garment,
         .fabric = &garment->inside, .puff = 0.4, .tone = -0.1, .shadow = 0.2};
     shape_mirrored(canvas->pen, 0, KNOTS(half));
     canvas_cloth(canvas, &cloth);
-    trim_label(canvas, 0, 0.4, 5, 2);
 }
 
 void neck_collar(struct canvas *canvas, const struct garment *garment,
@@ -177,10 +177,11 @@ void neck_hood_back(struct canvas *canvas, const struct garment *garment,
                     const struct top *t, double size)
 {
     const struct knot bag[] = {
-        {0, -size, false},
-        {t->neck * 1.05, -size * 0.88, false},
-        {t->neck * 1.62, -size * 0.35, false},
-        {t->neck * 1.5, t->slope, false},
+        {0, -size * 1.02, false},
+        {t->neck * 0.9, -size * 0.9, false},
+        {t->neck * 1.5, -size * 0.42, false},
+        {t->neck * 1.66, t->slope * 0.2, false},
+        {t->neck * 2.1, t->slope * 1.2, true},
         {t->neck * 0.8, t->depth, true},
         {0, t->depth, false},
     };
@@ -191,7 +192,7 @@ void neck_hood_back(struct canvas *canvas, const struct garment *garment,
         {t->neck * 0.55, t->depth * 0.8, false},
         {0, t->depth * 1.3, false},
     };
-    struct cloth out = {.fabric = &garment->main, .puff = 0.9, .shadow = 0.2};
+    struct cloth out = {.fabric = &garment->main, .puff = 0.8, .shadow = 0.2};
     struct cloth in = {.fabric = &garment->inside, .puff = 0.5, .tone = -0.34};
     shape_mirrored(canvas->pen, 0, KNOTS(bag));
     canvas_fold(canvas, -t->neck, -size * 0.8, t->neck * 0.9, -size * 0.75, -2,
@@ -200,6 +201,9 @@ void neck_hood_back(struct canvas *canvas, const struct garment *garment,
     shape_mirrored(canvas->pen, 0, KNOTS(mouth));
     canvas_fold(canvas, 0, -size * 0.7, 0, t->depth, 0.5, 1.4, 0.35);
     canvas_cloth(canvas, &in);
+    trim_seam(canvas, garment,
+              (const struct knot[]){{0, -size, true}, {0, -size * 0.74, true}},
+              2);
     trim_label(canvas, 0, 1.5, 5, 2.6);
 }
 
@@ -225,22 +229,19 @@ static void cord(struct canvas *canvas, const struct garment *garment,
 void neck_hood_front(struct canvas *canvas, const struct garment *garment,
                      const struct top *t, double size, bool cords)
 {
+    double w = t->neck;
+    const struct knot casing[] = {
+        {-w * 0.3, -size * 0.715, false},  {0, -size * 0.735, false},
+        {w * 0.72, -size * 0.6, false},    {w * 1.02, -size * 0.12, false},
+        {w * 0.84, t->depth * 0.3, false}, {w * 0.5, t->depth * 0.82, false},
+        {-0.4, t->depth + 1.6, true}};
+    struct cloth cloth = {
+        .fabric = &garment->main, .puff = 0.55, .shadow = 0.25, .stroke = 2.9};
     for (int side = -1; side <= 1; side += 2) {
-        const struct knot edge[] = {
-            {side * t->neck * 1.0, -size * 0.42, false},
-            {side * t->neck * 1.45, -size * 0.3, false},
-            {side * t->neck * 1.5, t->slope * 0.8, false},
-            {side * t->neck * 0.9, t->depth + 0.6, false},
-            {-side * 0.6, t->depth + 2.6, true},
-            {side * 0.4, t->depth - 0.6, true},
-            {side * t->neck * 0.7, t->depth * 0.4, false},
-        };
-        struct cloth cloth = {.fabric = &garment->main,
-                              .angle = side * 0.4,
-                              .puff = 0.9,
-                              .shadow = 0.35};
-        shape_closed(canvas->pen, KNOTS(edge));
+        canvas_enter(canvas, 0, 0, 0, side < 0);
+        shape_open(canvas->pen, KNOTS(casing));
         canvas_cloth(canvas, &cloth);
+        canvas_leave(canvas);
     }
     for (int side = -1; cords && side <= 1; side += 2)
         cord(canvas, garment, t, side, 17);

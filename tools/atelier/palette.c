@@ -4,18 +4,19 @@
 #include <math.h>
 #include <stdbool.h>
 
+/* The sober ones first. */
 static const struct {
     const char *name;
     unsigned hex;
 } palette[N_COLOURS] = {
-    {"black", 0x25252a},  {"white", 0xf3f1ec},      {"navy", 0x232f55},
-    {"blue", 0x2f63b8},   {"light blue", 0xa3c3e0}, {"red", 0xbf2a31},
-    {"maroon", 0x6d2231}, {"green", 0x2f7d4c},      {"olive", 0x6f6d3e},
-    {"beige", 0xd9c7a8},  {"brown", 0x6d4a33},      {"tan", 0xb98a5a},
-    {"grey", 0x8b8d91},   {"charcoal", 0x4a4c52},   {"pink", 0xe5a0b3},
-    {"purple", 0x6a4690}, {"lavender", 0xb7a6d3},   {"yellow", 0xe6bf45},
-    {"orange", 0xdd7430}, {"teal", 0x1f7a80},       {"mint", 0xa9d6c0},
-    {"cream", 0xefe4c9},
+    {"black", 0x25252a},    {"white", 0xf3f1ec},      {"navy", 0x232f55},
+    {"blue", 0x3565ad},     {"light blue", 0xa3c0da}, {"maroon", 0x6d2231},
+    {"green", 0x34764c},    {"olive", 0x6f6d45},      {"beige", 0xd9c7a8},
+    {"brown", 0x6a4935},    {"tan", 0xb58a5e},        {"grey", 0x8b8d91},
+    {"charcoal", 0x4a4c52}, {"cream", 0xefe4c9},      {"teal", 0x24747a},
+    {"red", 0xb92d33},      {"pink", 0xe0a1b1},       {"purple", 0x67498a},
+    {"lavender", 0xb5a6cf}, {"yellow", 0xe0bb4d},     {"orange", 0xd47436},
+    {"mint", 0xa9d2bf},
 };
 
 /* Words of one family are never two variants of one design. */
@@ -91,12 +92,14 @@ static bool fits(size_t colour, const size_t *chosen, size_t n)
     return true;
 }
 
-void palette_pick(struct sosie_random *random, size_t n, size_t *colours)
+void palette_pick(struct sosie_random *random, bool sober, size_t n,
+                  size_t *colours)
 {
-    size_t deck[N_COLOURS], left = N_COLOURS, found = 0;
-    for (size_t i = 0; i < N_COLOURS; i++)
+    size_t all = sober ? N_SOBER : N_COLOURS, left = all, found = 0;
+    size_t deck[N_COLOURS];
+    for (size_t i = 0; i < all; i++)
         deck[i] = i;
-    for (size_t i = N_COLOURS - 1; i > 0; i--) {
+    for (size_t i = all - 1; i > 0; i--) {
         size_t j = (size_t)sosie_random_below(random, i + 1), c = deck[i];
         deck[i] = deck[j];
         deck[j] = c;
@@ -104,7 +107,7 @@ void palette_pick(struct sosie_random *random, size_t n, size_t *colours)
     /* First those without kin among the chosen, then, if many are asked for,
      * whatever is left. */
     for (int pass = 0; pass < 2 && found < n; pass++)
-        for (size_t i = 0, kept = 0, all = left; i < all; i++) {
+        for (size_t i = 0, kept = 0, end = left; i < end; i++) {
             if (found < n && (pass || fits(deck[i], colours, found))) {
                 colours[found++] = deck[i];
                 left--;

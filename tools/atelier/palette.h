@@ -4,6 +4,7 @@
 
 #include "base/random.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* sRGB, 0 .. 1. */
@@ -11,16 +12,17 @@ struct rgb {
     float r, g, b;
 };
 
-enum { N_COLOURS = 22 };
+enum { N_COLOURS = 22, N_SOBER = 15 };
 
 const char *palette_name(size_t colour);
 
 /* The colour as dyed: a little off the word's, as random says. */
 struct rgb palette_dye(size_t colour, struct sosie_random *random);
 
-/* n colours, n <= N_COLOURS, that nobody takes for each other: each differs
- * from all before it by as much as `n` allows. */
-void palette_pick(struct sosie_random *random, size_t n, size_t *colours);
+/* n colours, n <= N_SOBER, that nobody takes for each other as long as there
+ * are such. `sober`: of those that coats and boots come in. */
+void palette_pick(struct sosie_random *random, bool sober, size_t n,
+                  size_t *colours);
 
 /* 0 black .. 1 white, as the eye sees it. */
 float rgb_lightness(struct rgb colour);

@@ -16,8 +16,8 @@ struct top top_measures(const struct garment *garment, double chest,
         .neck = 8.2,
         .depth = 8,
         .shoulder = chest * (0.84 + 0.08 * d->fit),
-        .slope = 4.2,
-        .armpit = 23 + 3 * d->fit,
+        .slope = 5.4,
+        .armpit = 23.5 + 2.5 * d->fit,
         .chest = chest * wide,
         .waist = chest * wide * (0.9 + 0.09 * d->fit),
         .hem = chest * wide * (0.97 + 0.04 * d->fit),
@@ -33,7 +33,7 @@ void top_sleeves_set(struct top *top, const struct garment *garment,
                      double spread)
 {
     double fit = garment->design->fit;
-    top->spread = garment->design->hung ? fmin(spread, 0.2) : spread;
+    top->spread = garment->design->hung ? 0.21 : spread;
     switch (garment->design->sleeve) {
     case SLEEVE_SHORT:
         top->sleeve = 19 + 3 * fit;
@@ -45,8 +45,8 @@ void top_sleeves_set(struct top *top, const struct garment *garment,
         top->cuff = 12.5 + 2 * fit;
         return;
     case SLEEVE_LONG:
-        top->sleeve = 55;
-        top->cuff = 10 + 2 * fit;
+        top->sleeve = 57;
+        top->cuff = 9.2 + 2 * fit;
         return;
     case SLEEVE_NONE:
     case N_SLEEVES:
@@ -124,7 +124,7 @@ static struct arm right_arm(const struct top *t)
     }
     a.width[0] = hypot(t->chest - t->shoulder, t->armpit - t->slope);
     a.width[2] = t->cuff * (1 + t->bell);
-    a.width[1] = a.width[0] * 0.42 + a.width[2] * 0.58;
+    a.width[1] = a.width[0] * 0.38 + a.width[2] * 0.62;
     return a;
 }
 
@@ -186,12 +186,18 @@ static void cuff(struct canvas *canvas, const struct garment *garment,
     }
 }
 
+/* Sleeves that hang lie over the body, others beside it. */
+static bool in_front(const struct top *t)
+{
+    return t->sleeve > 30 && t->spread < 0.23;
+}
+
 static void sleeve(struct canvas *canvas, const struct garment *garment,
                    const struct top *t, double side)
 {
     struct arm a = right_arm(t);
     double back = t->cuff_height * 0.8;
-    struct knot k[10], s[2];
+    struct knot k[12], s[2];
     size_t n = 0;
     struct cloth cloth = {.fabric = &garment->main,
                           .x = side * a.x[0],
@@ -199,16 +205,26 @@ static void sleeve(struct canvas *canvas, const struct garment *garment,
                           .angle = -side * t->spread,
                           .puff = t->puff,
                           .shadow = 0.2};
-    k[n++] = (struct knot){side * (t->shoulder - 4), t->slope - 0.6, true};
-    k[n++] = (struct knot){side * (t->shoulder + 0.2), t->slope + 0.2, false};
+    k[n++] = (struct knot){side * (t->shoulder - 5), t->slope - 1.3, true};
+    k[n++] = (struct knot){side * (t->shoulder - 0.4), t->slope - 0.2, false};
+    k[n++] = (struct knot){side * (t->shoulder + 1.6 + 3 * t->spread),
+                           t->slope + 3.4, false};
     k[n++] = arm_point(&a, 1, 0, -0.03, side, false);
     k[n++] = arm_point(&a, 2, back + 2, 0, side, false);
     k[n++] = arm_point(&a, 2, back, 0.03, side, true);
     k[n++] = arm_point(&a, 2, back, 0.97, side, true);
     k[n++] = arm_point(&a, 2, back + 2, 1, side, false);
     k[n++] = arm_point(&a, 1, 0, 1, side, false);
-    k[n++] = (struct knot){side * (t->chest + 0.4), t->armpit + 1, false};
-    k[n++] = (struct knot){side * (t->chest - 5), t->armpit - 2, true};
+    if (in_front(t)) {
+        k[n++] = (struct knot){side * (t->chest - 2.4), t->armpit + 1, true};
+        k[n++] =
+            (struct knot){side * (t->shoulder - 3.6), t->armpit * 0.6, false};
+        k[0].x = side * (t->shoulder - 1.6);
+        k[0].y = t->slope - 0.3;
+    } else {
+        k[n++] = (struct knot){side * (t->chest - 0.8), t->armpit + 4, false};
+        k[n++] = (struct knot){side * (t->chest - 5), t->armpit - 2, true};
+    }
     shape_closed(canvas->pen, k, n);
     sleeve_folds(canvas, t, &a, side);
     canvas_cloth(canvas, &cloth);
@@ -224,7 +240,17 @@ static void sleeve(struct canvas *canvas, const struct garment *garment,
 void top_draw_sleeves(struct canvas *canvas, const struct garment *garment,
                       const struct top *top)
 {
-    if (top->sleeve <= 0)
+    if (top->sleeve <= 0 || in_front(top))
+        return;
+    sleeve(canvas, garment, top, -1);
+    sleeve(canvas, garment, top, 1);
+}
+
+static void sleeves_in_front(struct canvas *canvas,
+                             const struct garment *garment,
+                             const struct top *top)
+{
+    if (!in_front(top))
         return;
     sleeve(canvas, garment, top, -1);
     sleeve(canvas, garment, top, 1);
@@ -242,7 +268,7 @@ static size_t side_line(const struct top *t, struct knot *k)
         k[n++] = (struct knot){in - 0.6, t->armpit * 0.55, false};
         k[n++] = (struct knot){t->chest * 0.86, t->armpit * 0.86, false};
     } else {
-        k[n++] = (struct knot){t->shoulder, t->slope, true};
+        k[n++] = (struct knot){t->shoulder - 0.5, t->slope, true};
         k[n++] = (struct knot){t->shoulder - 1.3, t->armpit * 0.55, false};
         k[n++] = (struct knot){t->chest - 2.2, t->armpit - 2.2, false};
     }
@@ -378,6 +404,7 @@ void top_draw_front(struct canvas *canvas, const struct garment *garment,
     if (t->open > 0) {
         front_half(canvas, garment, t, -1);
         front_half(canvas, garment, t, 1);
+        sleeves_in_front(canvas, garment, t);
         return;
     }
     whole_front(canvas, garment, t);
@@ -385,8 +412,9 @@ void top_draw_front(struct canvas *canvas, const struct garment *garment,
         raglan_seams(canvas, garment, t);
     if (t->hem_height > 0)
         ribbed_hem(canvas, garment, t);
-    else
+    else if (garment->main.weave != WEAVE_WOOL)
         sewn_hem(canvas, garment, t);
+    sleeves_in_front(canvas, garment, t);
 }
 
 void top_draw(struct canvas *canvas, const struct garment *garment,

@@ -14,7 +14,7 @@ static const struct rgb white = {1, 1, 1};
 
 struct rgb trim_thread(const struct garment *garment)
 {
-    return rgb_mix(garment->main.base, garment->dark ? white : black, 0.35f);
+    return rgb_mix(garment->main.base, garment->dark ? white : black, 0.24f);
 }
 
 void trim_seam(struct canvas *canvas, const struct garment *garment,
@@ -44,7 +44,7 @@ void trim_stitches(struct canvas *canvas, struct rgb thread,
     if (canvas->measuring)
         return;
     shape_open(ink, knots, n);
-    set_ink(ink, thread, 0.75);
+    set_ink(ink, thread, 0.7);
     cairo_set_line_width(ink, 0.27);
     cairo_set_line_cap(ink, CAIRO_LINE_CAP_BUTT);
     cairo_set_dash(ink, dashes, 2, 0);
