@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 """The command line as a person or a script uses it.   run.py SOSIE"""
-import contextlib
 import json
 import math
 import os
@@ -16,7 +15,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from harness import (MODEL, OWN_ASPECTS, ROOT, Shop, Skip, field, garment,  # noqa: E402
-                     need_shared, run_all, varint, with_metadata)
+                     need_shared, run_all, small_disk, varint, with_metadata)
 
 SOSIE = sys.argv[1]
 
@@ -717,20 +716,6 @@ def ctrl_c_keeps_what_was_done():
         assert "items" in out
         s.run("check", s.catalog)
         assert json.loads(s.index("--json").stdout)["items"] == 1200
-
-
-@contextlib.contextmanager
-def small_disk(folder):
-    """A real file system of 1 MiB, where that can be mounted."""
-    disk = folder / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk],
-                      stderr=subprocess.DEVNULL).returncode:
-        raise Skip("a small file system can't be mounted here")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", disk], check=True)
 
 
 def a_full_disk_is_said_and_survived():

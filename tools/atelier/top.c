@@ -42,6 +42,7 @@ void top_sleeves_set(struct top *top, const struct garment *garment,
         return;
     case SLEEVE_MIDDLE:
         top->sleeve = 37;
+        top->spread = fmax(spread, 0.32);
         top->cuff = 12.5 + 2 * fit;
         return;
     case SLEEVE_LONG:
@@ -189,7 +190,7 @@ static void cuff(struct canvas *canvas, const struct garment *garment,
 /* Sleeves that hang lie over the body, others beside it. */
 static bool in_front(const struct top *t)
 {
-    return t->sleeve > 30 && t->spread < 0.23;
+    return t->sleeve > 40 && t->spread < 0.23;
 }
 
 static void sleeve(struct canvas *canvas, const struct garment *garment,
