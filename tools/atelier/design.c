@@ -234,7 +234,7 @@ static struct rgb second_colour(const struct design *design, struct rgb base,
     struct rgb away = light > 0.55f ? ink : white;
     float apart = rgb_lightness(accent) - light;
     if (design->second_scheme == 0)
-        return rgb_mix(base, away, 0.86f);
+        return rgb_mix(base, away, 0.8f);
     if (design->second_scheme == 1 || (apart < 0.22f && apart > -0.22f))
         return rgb_mix(base, away, 0.5f);
     return accent;

@@ -223,7 +223,7 @@ void draw_jacket(struct canvas *canvas, const struct garment *g)
 static void vest_half(struct canvas *canvas, const struct garment *g,
                       const struct top *t, double side)
 {
-    double over = side > 0 ? 2 : -1, in = t->shoulder * 0.74;
+    double over = side > 0 ? -2 : -1, in = t->shoulder * 0.74;
     const struct knot k[] = {
         {over, t->depth, true},
         {t->neck * 0.62, t->depth * 0.5, false},
@@ -231,8 +231,8 @@ static void vest_half(struct canvas *canvas, const struct garment *g,
         {in, t->slope * 0.8, true},
         {in - 1, t->armpit * 0.5, false},
         {t->chest * 0.84, t->armpit * 0.88, false},
-        {t->chest, t->armpit + 2, true},
-        {t->waist, t->waist_y, false},
+        {t->chest * 0.96, t->armpit + 2.5, true},
+        {t->waist * 0.99, t->waist_y, false},
         {t->waist + 0.8, t->hem_y - 5, true},
         {8.5, t->hem_y + 4, true},
         {over, t->hem_y - 5, true},

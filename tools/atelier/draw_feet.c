@@ -244,11 +244,10 @@ static void boot(struct canvas *canvas, const struct garment *g, bool behind)
                                  {22, -34, false},
                                  {24.5, -20, false},
                                  {25.5, -4, true}};
-    const struct knot sole[] = {{-39, -6, true},    {0, -6, false},
-                                {26.5, -6.6, true}, {26, heel, true},
-                                {9, heel, true},    {8, -1.2, true},
-                                {-10, -0.6, false}, {-33, heel * 0.35, false},
-                                {-39, -2, false}};
+    const struct knot sole[] = {
+        {-39, -4.6, true},  {0, -4.4, false},          {26.5, -5, true},
+        {26, heel, true},   {9, heel, true},           {8, -1.2, true},
+        {-10, -0.6, false}, {-33, heel * 0.35, false}, {-39, -2, false}};
     struct fabric bottom = rubber(g);
     struct cloth body = leather(&g->main, behind);
     struct cloth base = leather(&bottom, behind);

@@ -331,6 +331,8 @@ static float weave_at(const struct fabric *f, float u, float v)
 struct rgb fabric_at(const struct fabric *fabric, float u, float v, float pixel,
                      float *relief)
 {
-    *relief *= 1 + weave_at(fabric, u, v);
+    /* From afar threads are too small to be seen, and must not flicker. */
+    float near = pixel > 0.4f ? 0.4f / pixel : 1;
+    *relief *= 1 + near * weave_at(fabric, u, v);
     return colour_at(fabric, u, v, pixel);
 }

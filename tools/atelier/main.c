@@ -210,6 +210,12 @@ static int draw_sheet(const struct options *o)
     return sheet_draw(&sheet, &err) ? fail(&err) : EXIT_DONE;
 }
 
+static size_t default_jobs(void)
+{
+    size_t n = sosie_cpu_count();
+    return n < SET_MAX_JOBS ? n : SET_MAX_JOBS;
+}
+
 static int draw_set(const char *out, const struct options *o)
 {
     struct sosie_error err;
@@ -219,7 +225,7 @@ static int draw_set(const char *out, const struct options *o)
                       .seed = o->seed,
                       .items = o->items ? o->items : 600,
                       .colours = o->colours,
-                      .jobs = o->jobs ? o->jobs : sosie_cpu_count(),
+                      .jobs = o->jobs ? o->jobs : default_jobs(),
                       .width = o->size ? (int)o->size : 400,
                       .masks = o->masks,
                       .stop = &stopped,
@@ -257,8 +263,6 @@ int main(int argc, char **argv)
         if (code)
             return code < 0 ? EXIT_DONE : code;
     }
-    if (o.jobs > SET_MAX_JOBS)
-        o.jobs = SET_MAX_JOBS;
     if (o.sheet)
         return argc > optind ? usage("a sheet needs no OUT") : draw_sheet(&o);
     if (o.class)

@@ -67,7 +67,7 @@ enum sosie_status picture_save_jpeg(const char *path, const uint8_t *rgb,
     return st;
 }
 
-/* ---- masks --------------------------------------------------------------- */
+/* ---- PNG ----------------------------------------------------------------- */
 
 struct growing {
     unsigned char *bytes;
@@ -90,23 +90,29 @@ static cairo_status_t grow(void *to, const unsigned char *bytes, unsigned n)
     return CAIRO_STATUS_SUCCESS;
 }
 
-enum sosie_status picture_save_mask(const char *path, struct canvas *canvas,
-                                    struct sosie_error *err)
+enum sosie_status picture_save_png(const char *path, cairo_surface_t *picture,
+                                   struct sosie_error *err)
 {
     struct growing png = {0};
     enum sosie_status st;
+    if (cairo_surface_write_to_png_stream(picture, grow, &png))
+        st = sosie_fail(err, SOSIE_NO_MEMORY, "%s", path);
+    else
+        st = save(path, png.bytes, png.size, err);
+    free(png.bytes);
+    return st;
+}
+
+enum sosie_status picture_save_mask(const char *path, struct canvas *canvas,
+                                    struct sosie_error *err)
+{
     /* The pieces' mask is not needed any more; its rows are cairo's. */
     cairo_surface_flush(canvas->mask_surface);
     for (int y = 0; y < canvas->height; y++)
         memcpy(canvas->mask + y * canvas->mask_stride,
                canvas->worn + y * canvas->width, (size_t)canvas->width);
     cairo_surface_mark_dirty(canvas->mask_surface);
-    if (cairo_surface_write_to_png_stream(canvas->mask_surface, grow, &png))
-        st = sosie_fail(err, SOSIE_NO_MEMORY, "%s", path);
-    else
-        st = save(path, png.bytes, png.size, err);
-    free(png.bytes);
-    return st;
+    return picture_save_png(path, canvas->mask_surface, err);
 }
 
 /* ---- looking again ------------------------------------------------------- */

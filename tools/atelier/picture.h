@@ -10,6 +10,9 @@ SOSIE_MUST_CHECK enum sosie_status picture_save_jpeg(const char *path,
                                                      const uint8_t *rgb,
                                                      int width, int height,
                                                      struct sosie_error *err);
+SOSIE_MUST_CHECK enum sosie_status picture_save_png(const char *path,
+                                                    cairo_surface_t *picture,
+                                                    struct sosie_error *err);
 /* canvas->worn as an 8-bit grey PNG: 255 is the garment. */
 SOSIE_MUST_CHECK enum sosie_status picture_save_mask(const char *path,
                                                      struct canvas *canvas,

@@ -353,55 +353,30 @@ static void settings_of(const struct set *set, char text[SETTINGS_ROOM])
              set->masks ? " --masks" : "");
 }
 
-/* Only what an atelier that was killed at once may have left. */
 static bool folder_is_empty(const char *path)
 {
     DIR *folder = opendir(path);
     bool empty = true;
     for (struct dirent *e; folder && empty && (e = readdir(folder));)
-        empty = e->d_name[0] == '.' || !strcmp(e->d_name, "atelier.txt.tmp");
+        empty = e->d_name[0] == '.';
     if (folder)
         closedir(folder);
     return empty;
 }
 
-/* Makes sure that OUT is ours: new, or begun with the same settings. */
-static enum sosie_status claim(const struct set *set, const char *path,
-                               struct sosie_error *err)
-{
-    char wanted[SETTINGS_ROOM];
-    unsigned char *found = NULL;
-    size_t size = 0;
-    enum sosie_status st = sosie_folder_make(set->out, err);
-    if (st)
-        return st;
-    settings_of(set, wanted);
-    if (sosie_path_kind(path) == SOSIE_PATH_NONE) {
-        if (!folder_is_empty(set->out))
-            return sosie_fail(err, SOSIE_CONFLICT,
-                              "%s: there are other files; give an empty or a "
-                              "new folder",
-                              set->out);
-        return sosie_file_write(
-            path, &(struct sosie_span){wanted, strlen(wanted)}, 1, err);
-    }
-    st = sosie_file_read(path, 1 << 16, &found, &size, err);
-    if (!st && strcmp((char *)found, wanted)) {
-        found[strcspn((char *)found, "\n")] = 0;
-        st = sosie_fail(err, SOSIE_CONFLICT,
-                        "%s: was drawn with %.150s; give these or another "
-                        "folder",
-                        set->out, (char *)found);
-    }
-    free(found);
-    return st;
-}
-
-/* *fd: the settings' file, locked as long as it is open. */
+/* Opens the file of the settings, made if OUT is new or empty, and locks it. */
 static enum sosie_status lock(const struct set *set, const char *path, int *fd,
                               struct sosie_error *err)
 {
-    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    enum sosie_status st = sosie_folder_make(set->out, err);
+    if (st)
+        return st;
+    if (sosie_path_kind(path) == SOSIE_PATH_NONE && !folder_is_empty(set->out))
+        return sosie_fail(err, SOSIE_CONFLICT,
+                          "%s: there are other files; give an empty or a new "
+                          "folder",
+                          set->out);
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (*fd < 0)
         return sosie_fail_errno(err, SOSIE_IO, "%s", path);
     if (!flock(*fd, LOCK_EX | LOCK_NB))
@@ -410,6 +385,32 @@ static enum sosie_status lock(const struct set *set, const char *path, int *fd,
         return sosie_fail(err, SOSIE_CONFLICT,
                           "%s: is being drawn by another process", set->out);
     return sosie_fail_errno(err, SOSIE_IO, "%s", path);
+}
+
+/* Makes sure that OUT is ours: new, or begun with the same settings. */
+static enum sosie_status claim(const struct set *set, const char *path, int fd,
+                               struct sosie_error *err)
+{
+    char wanted[SETTINGS_ROOM];
+    unsigned char *found = NULL;
+    size_t size = 0, length;
+    enum sosie_status st =
+        sosie_file_read_fd(fd, path, 1 << 16, &found, &size, err);
+    settings_of(set, wanted);
+    length = strlen(wanted);
+    /* A line without an end: who began it was killed before anything else. */
+    if (!st && !memchr(found, '\n', size)) {
+        if (ftruncate(fd, 0) || pwrite(fd, wanted, length, 0) < (ssize_t)length)
+            st = sosie_fail_errno(err, SOSIE_IO, "%s", path);
+    } else if (!st && strcmp((char *)found, wanted)) {
+        found[strcspn((char *)found, "\n")] = 0;
+        st = sosie_fail(err, SOSIE_CONFLICT,
+                        "%s: was drawn with %.150s; give these or another "
+                        "folder",
+                        set->out, (char *)found);
+    }
+    free(found);
+    return st;
 }
 
 static enum sosie_status draw_claimed(const struct set *set, bool *there,
@@ -440,9 +441,10 @@ enum sosie_status set_draw(const struct set *set, bool *there,
 {
     char *path = path_of(set, "atelier.txt");
     int fd = -1;
-    enum sosie_status st = path ? claim(set, path, err) : no_memory(set, err);
+    enum sosie_status st =
+        path ? lock(set, path, &fd, err) : no_memory(set, err);
     if (!st)
-        st = lock(set, path, &fd, err);
+        st = claim(set, path, fd, err);
     if (!st)
         st = draw_claimed(set, there, err);
     if (fd >= 0)

@@ -220,8 +220,8 @@ static void sleeve(struct canvas *canvas, const struct garment *garment,
         k[n++] = (struct knot){side * (t->chest - 2.4), t->armpit + 1, true};
         k[n++] =
             (struct knot){side * (t->shoulder - 3.6), t->armpit * 0.6, false};
-        k[0].x = side * (t->shoulder - 1.6);
-        k[0].y = t->slope - 0.3;
+        k[0] = (struct knot){side * (t->shoulder - 1.4), t->slope + 0.3, true};
+        k[1].y = t->slope + 0.5;
     } else {
         k[n++] = (struct knot){side * (t->chest - 0.8), t->armpit + 4, false};
         k[n++] = (struct knot){side * (t->chest - 5), t->armpit - 2, true};
