@@ -22,7 +22,7 @@ from harness import Shop, Skip, need_shared, run_all, small_disk  # noqa: E402
 ATELIER = str(pathlib.Path(sys.argv[1]).resolve())
 SOSIE = sys.argv[2] if len(sys.argv) > 2 else None
 COLUMNS = ["id", "title", "image_link", "item_group_id", "product_type", "color", "pattern",
-           "material", "price", "brand", "sleeve", "neck", "length", "fit", "view", "split",
+           "material", "price", "brand", "sleeve", "neck", "print", "length", "fit", "view", "split",
            "x", "y", "w", "h"]
 ORIGINAL = {"coat", "dress", "hood", "jumper", "shirt", "sweater"}
 GAP = 3  # between the photos of a contact sheet
@@ -185,7 +185,7 @@ def a_group_is_one_design_in_clearly_different_colours():
             for group in groups.values():
                 assert len(group) == colours == len({row["color"] for row in group})
                 for same in ("product_type", "pattern", "material", "price", "brand", "sleeve",
-                             "neck", "length", "fit", "view", "split"):
+                             "neck", "print", "length", "fit", "view", "split"):
                     assert len({row[same] for row in group}) == 1, (same, group)
         assert len(draw(f / "rest", "--items", 7, "--colours", 3)) == 7
 

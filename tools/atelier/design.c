@@ -17,6 +17,8 @@ enum {
     LINES = BIT(PATTERN_PLAIN) | BIT(PATTERN_STRIPES) | BIT(PATTERN_CHECKS),
     KNITS = BIT(PATTERN_PLAIN) | BIT(PATTERN_STRIPES) | BIT(PATTERN_KNIT),
     SHIRTINGS = BIT(WEAVE_COTTON) | BIT(WEAVE_LINEN),
+    PRINTS = BIT(PRINT_NONE) | BIT(PRINT_SUN) | BIT(PRINT_HILLS) |
+             BIT(PRINT_ARCS) | BIT(PRINT_WAVES),
     NO_SLEEVE = BIT(SLEEVE_NONE),
     ALL_SLEEVES = BIT(SLEEVE_NONE) | BIT(SLEEVE_SHORT) | BIT(SLEEVE_MIDDLE) |
                   BIT(SLEEVE_LONG),
@@ -25,6 +27,7 @@ enum {
     ALONG = 2,  /* stripes run from the top to the bottom, */
     ACROSS = 4, /* or from side to side */
     SOBER = 8,  /* comes in colours that are worn every day */
+    PRINTED = 16,
 };
 
 static const struct class_entry {
@@ -44,7 +47,7 @@ static const struct class_entry {
          BIT(NECK_SQUARE) | BIT(NECK_COLLAR),
      BIT(CLOSE_NONE), CAN_HANG, 39, 159},
     {"hood", "Apparel > Tops > hood", draw_hood, QUIET, BIT(WEAVE_COTTON), LONG,
-     BIT(NECK_HOOD), BIT(CLOSE_NONE) | BIT(CLOSE_ZIP), 0, 35, 89},
+     BIT(NECK_HOOD), BIT(CLOSE_NONE) | BIT(CLOSE_ZIP), PRINTED, 35, 89},
     {"jumper", "Apparel > Knitwear > jumper", draw_jumper,
      BIT(PATTERN_PLAIN) | BIT(PATTERN_KNIT), BIT(WEAVE_CHUNKY_KNIT), LONG,
      BIT(NECK_CREW) | BIT(NECK_ROLL), BIT(CLOSE_NONE), ACROSS, 45, 139},
@@ -60,7 +63,7 @@ static const struct class_entry {
      BIT(PATTERN_PLAIN) | BIT(PATTERN_STRIPES) | BIT(PATTERN_DOTS),
      BIT(WEAVE_COTTON), BIT(SLEEVE_SHORT),
      BIT(NECK_CREW) | BIT(NECK_V) | BIT(NECK_SCOOP), BIT(CLOSE_NONE),
-     CAN_HANG | ACROSS, 12, 39},
+     CAN_HANG | ACROSS | PRINTED, 12, 39},
     {"blouse", "Apparel > Tops > blouse", draw_blouse,
      BIT(PATTERN_PLAIN) | BIT(PATTERN_DOTS) | BIT(PATTERN_FLORAL) |
          BIT(PATTERN_STRIPES),
@@ -160,7 +163,10 @@ static float between(struct sosie_random *random, double low, double high)
 static void choose_fabric(const struct class_entry *class,
                           struct sosie_random *lots, struct fabric *fabric)
 {
-    fabric->pattern = (enum pattern)choose(lots, class->patterns);
+    /* Most of what hangs in a shop is plain. */
+    if (!(class->patterns & BIT(PATTERN_PLAIN)) ||
+        sosie_random_unit(lots) > 0.3)
+        fabric->pattern = (enum pattern)choose(lots, class->patterns);
     fabric->weave = (enum weave)choose(lots, class->weaves);
     fabric->kind = (unsigned)sosie_random_below(lots, 12);
     fabric->share = between(lots, 0.3, 0.46);
@@ -175,6 +181,9 @@ static void choose_fabric(const struct class_entry *class,
         fabric->kind = fabric->kind % 2 ? 3 : 0;
     if (fabric->pattern == PATTERN_STRIPES && class->ways & ALONG)
         fabric->kind = 1 + fabric->kind % 2;
+    /* Of knit patterns, 1 has figures and 0 cables, which fine yarn hides. */
+    if (fabric->pattern == PATTERN_KNIT && fabric->weave != WEAVE_CHUNKY_KNIT)
+        fabric->kind |= 1;
     if (fabric->pattern == PATTERN_KNIT && fabric->kind % 2)
         fabric->weave = WEAVE_FINE_KNIT;
 }
@@ -196,6 +205,9 @@ static void design_draw(uint64_t seed, size_t number, struct design *design)
     design->hung = class->ways & CAN_HANG && design->neck != NECK_HOOD &&
                    sosie_random_unit(&lots) < 0.42;
     choose_fabric(class, &lots, &design->fabric);
+    if (class->ways & PRINTED && design->closing == CLOSE_NONE &&
+        design->fabric.pattern == PATTERN_PLAIN)
+        design->print = choose(&lots, PRINTS);
     design->second_scheme = (unsigned)sosie_random_below(&lots, 3);
     design->accent = (size_t)sosie_random_below(&lots, N_COLOURS);
     design->price_cents =
@@ -307,6 +319,13 @@ const char *neck_name(enum neck neck)
         "",     "crew",   "v-neck", "scoop", "boat", "square",
         "roll", "collar", "stand",  "lapel", "hood"};
     return names[neck];
+}
+
+const char *print_name(enum print print)
+{
+    static const char *const names[N_PRINTS] = {"none", "sun", "hills", "arcs",
+                                                "waves"};
+    return names[print];
 }
 
 const char *length_name(const struct design *design)

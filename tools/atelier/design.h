@@ -29,6 +29,14 @@ enum neck {
     NECK_HOOD,
     N_NECKS
 };
+enum print {
+    PRINT_NONE,
+    PRINT_SUN,
+    PRINT_HILLS,
+    PRINT_ARCS,
+    PRINT_WAVES,
+    N_PRINTS
+};
 enum closing { CLOSE_NONE, CLOSE_BUTTONS, CLOSE_ZIP, CLOSE_DOUBLE, CLOSE_HALF };
 
 struct design {
@@ -37,6 +45,7 @@ struct design {
     enum sleeve sleeve;
     enum neck neck;
     enum closing closing;
+    enum print print;       /* on the chest */
     double length, fit;     /* 0 short, slim .. 1 long, wide */
     bool hung;              /* on a hanger, or laid flat */
     struct fabric fabric;   /* its colours are those of no variant yet */
@@ -76,6 +85,7 @@ const char *class_name(size_t class);
 const char *class_path(size_t class); /* "Apparel > Tops > Shirts" */
 const char *sleeve_name(enum sleeve sleeve);
 const char *neck_name(enum neck neck);
+const char *print_name(enum print print);
 const char *length_name(const struct design *design);
 const char *fit_name(const struct design *design);
 const char *brand_name(size_t brand);

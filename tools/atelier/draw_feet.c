@@ -31,7 +31,7 @@ static struct fabric rubber(const struct garment *g)
     return sole;
 }
 
-static struct cloth leather(const struct fabric *fabric, bool behind)
+static struct cloth laid(const struct fabric *fabric, bool behind)
 {
     return (struct cloth){.fabric = fabric,
                           .puff = 0.8,
@@ -100,9 +100,9 @@ static void sneaker(struct canvas *canvas, const struct garment *g, bool behind)
     const struct knot line[] = {
         {-44.8, -3, true}, {0, -3.2, false}, {43.6, -3.4, true}};
     struct fabric bottom = rubber(g), second = g->trim;
-    struct cloth body = leather(&g->main, behind);
-    struct cloth patch = leather(&second, behind);
-    struct cloth base = leather(&bottom, behind);
+    struct cloth body = laid(&g->main, behind);
+    struct cloth patch = laid(&second, behind);
+    struct cloth base = laid(&bottom, behind);
     if (g->design->second_scheme != 1)
         second.base = g->main.second;
     shape_closed(canvas->pen, KNOTS(tongue));
@@ -140,8 +140,8 @@ static void derby(struct canvas *canvas, const struct garment *g, bool behind)
         {41.5, 0.5, true},  {22, 0.5, true},   {20.5, -1.4, true},
         {-10, -0.6, false}, {-38, 0.4, false}, {-46.5, -1.6, false}};
     struct fabric bottom = rubber(g);
-    struct cloth body = leather(&g->main, behind);
-    struct cloth base = leather(&bottom, behind);
+    struct cloth body = laid(&g->main, behind);
+    struct cloth base = laid(&bottom, behind);
     bottom.base = g->design->seed % 3 ? (struct rgb){0.16f, 0.13f, 0.11f}
                                       : (struct rgb){0.55f, 0.38f, 0.24f};
     shape_closed(canvas->pen, KNOTS(upper));
@@ -198,9 +198,9 @@ static void pump(struct canvas *canvas, const struct garment *g, bool behind)
                                 {-18, 0.5, false},
                                 {-42, 0.5, false}};
     struct fabric bottom = fabric_plain(&g->main, WEAVE_LEATHER);
-    struct cloth body = leather(&g->main, behind);
+    struct cloth body = laid(&g->main, behind);
     struct cloth in = {.fabric = &bottom, .puff = 0.3, .tone = -0.05};
-    struct cloth base = leather(&bottom, behind);
+    struct cloth base = laid(&bottom, behind);
     bottom.base = (struct rgb){0.84f, 0.71f, 0.56f};
     shape_closed(canvas->pen, KNOTS(spike));
     canvas_cloth(canvas, &body);
@@ -249,8 +249,8 @@ static void boot(struct canvas *canvas, const struct garment *g, bool behind)
         {26, heel, true},   {9, heel, true},           {8, -1.2, true},
         {-10, -0.6, false}, {-33, heel * 0.35, false}, {-39, -2, false}};
     struct fabric bottom = rubber(g);
-    struct cloth body = leather(&g->main, behind);
-    struct cloth base = leather(&bottom, behind);
+    struct cloth body = laid(&g->main, behind);
+    struct cloth base = laid(&bottom, behind);
     bottom.base = (struct rgb){0.17f, 0.14f, 0.12f};
     shape_closed(canvas->pen, KNOTS(shaft));
     shape_creases(canvas, 6, -42, 2, -24, 26, 0.45, 3);
@@ -316,9 +316,9 @@ static void sock(struct canvas *canvas, const struct garment *g, bool behind)
                                 {9.1, top + 9, true},
                                 {-10.1, top + 9, true}};
     struct fabric other = fabric_plain(&g->main, WEAVE_FINE_KNIT);
-    struct cloth body = leather(&g->main, behind);
-    struct cloth patch = leather(&other, behind);
-    struct cloth rib = leather(&g->rib, behind);
+    struct cloth body = laid(&g->main, behind);
+    struct cloth patch = laid(&other, behind);
+    struct cloth rib = laid(&g->rib, behind);
     if (g->design->second_scheme != 1)
         other.base = g->main.second;
     shape_closed(canvas->pen, KNOTS(shape));

@@ -2,6 +2,7 @@
 #include "garments.h"
 
 #include "neck.h"
+#include "print.h"
 #include "trim.h"
 
 #include <math.h>
@@ -53,7 +54,8 @@ void draw_tee(struct canvas *canvas, const struct garment *g)
     top_draw_sleeves(canvas, g, &t);
     top_draw_front(canvas, g, &t);
     neck_band_front(canvas, &t, 2, &g->trim);
-    if (g->design->seed % 4 == 0)
+    print_draw(canvas, g, t.armpit + 4 + t.depth * 0.3, 22);
+    if (g->design->seed % 4 == 0 && !g->design->print)
         trim_patch(canvas, g, 10, t.armpit - 4, 9, 10, 0);
 }
 
@@ -202,6 +204,7 @@ void draw_hood(struct canvas *canvas, const struct garment *g)
     neck_hood_back(canvas, g, &t, size);
     top_draw_sleeves(canvas, g, &t);
     top_draw_front(canvas, g, &t);
+    print_draw(canvas, g, t.armpit + 6, 17);
     pouch(canvas, g, &t);
     if (g->design->closing == CLOSE_ZIP)
         trim_zip(canvas, g, 0, t.depth, 0, t.hem_y);

@@ -9,7 +9,8 @@
 const char *feed_header(void)
 {
     return "id,title,image_link,item_group_id,product_type,color,pattern,"
-           "material,price,brand,sleeve,neck,length,fit,view,split,x,y,w,h\n";
+           "material,price,brand,sleeve,neck,print,length,fit,view,split,x,y,w,"
+           "h\n";
 }
 
 void feed_image_path(size_t number, char path[FEED_PATH_ROOM])
@@ -40,10 +41,10 @@ void feed_row(FILE *to, const struct item *item, const struct photo_box *box)
     fprintf(to, "AT%07zu,\"%s\",%s,AG%07zu,%s,%s,%s,%s,", item->number, title,
             path, item->group, class_path(d->class), palette_name(item->colour),
             pattern_name(d->fabric.pattern), weave_name(d->fabric.weave));
-    fprintf(to, "%zu.%02zu EUR,%s,%s,%s,%s,%s,%s,%s,", d->price_cents / 100,
+    fprintf(to, "%zu.%02zu EUR,%s,%s,%s,%s,%s,%s,%s,%s,", d->price_cents / 100,
             d->price_cents % 100, brand_name(d->brand),
             top ? sleeve_name(d->sleeve) : "", neck_name(d->neck),
-            length_name(d), fit_name(d), d->hung ? "hanger" : "flat",
-            split_of(item));
+            print_name(d->print), length_name(d), fit_name(d),
+            d->hung ? "hanger" : "flat", split_of(item));
     fprintf(to, "%.5f,%.5f,%.5f,%.5f\n", box->x, box->y, box->w, box->h);
 }
