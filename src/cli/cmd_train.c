@@ -46,11 +46,15 @@ static const char help[] =
     "How:\n"
     "  --epochs N           (default 10)\n"
     "  --batch N            views a step (default 128)\n"
-    "  --rate R             learning rate at its peak (default 0.0005)\n"
+    "  --rate R             learning rate at its peak (default 0.00005 for "
+    "what a\n"
+    "                       file gave, 0.0005 without --init)\n"
     "  --optimiser NAME     adamw or sgd (default adamw)\n"
     "  --weight-decay R     (default 0.02)\n"
     "  --losses LIST        "
     "heads=1,identity=1,colour=0.5,histogram=5,teacher=5\n"
+    "  --weights LIST       of the aspects in a search that says nothing else\n"
+    "                       (default shape=0.7,colour=0.5,kind=1)\n"
     "  --precision P        f32, bf16, or auto, the faster here (default "
     "auto)\n"
     "  --workers N          threads (default: one a processor)\n"
@@ -188,21 +192,21 @@ static bool positive(const char *text, double most, double *number)
            *number <= most;
 }
 
-static bool read_losses(const char *text, struct sosie_loss_weights *weights)
+struct named_weight {
+    const char *name;
+    float *weight;
+};
+
+/* NAME=WEIGHT,...; false for a name that is not one of n, or a weight below 0.
+ */
+static bool read_weights(const char *text, const struct named_weight *all,
+                         size_t n)
 {
-    const struct {
-        const char *name;
-        float *weight;
-    } all[] = {{"heads", &weights->heads},
-               {"identity", &weights->identity},
-               {"colour", &weights->colour},
-               {"histogram", &weights->histogram},
-               {"teacher", &weights->teacher}};
     while (*text) {
         size_t length = strcspn(text, "=");
         bool known = false;
         char *end = NULL;
-        for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        for (size_t i = 0; i < n; i++)
             if (text[length] == '=' && strlen(all[i].name) == length &&
                 !strncmp(all[i].name, text, length)) {
                 *all[i].weight = strtof(text + length + 1, &end);
@@ -214,6 +218,27 @@ static bool read_losses(const char *text, struct sosie_loss_weights *weights)
         text = end + (*end == ',');
     }
     return true;
+}
+
+static bool read_losses(const char *text, struct sosie_loss_weights *weights)
+{
+    const struct named_weight all[] = {{"heads", &weights->heads},
+                                       {"identity", &weights->identity},
+                                       {"colour", &weights->colour},
+                                       {"histogram", &weights->histogram},
+                                       {"teacher", &weights->teacher}};
+    return read_weights(text, all, sizeof(all) / sizeof(*all));
+}
+
+/* Of aspects, in a search that says nothing else. */
+static bool read_aspects(const char *text, float *weights)
+{
+    struct named_weight all[SOSIE_STUDENT_ASPECTS];
+    for (int a = 0; a < SOSIE_STUDENT_ASPECTS; a++)
+        all[a] = (struct named_weight){
+            sosie_student_aspect_name((enum sosie_student_aspect)a),
+            &weights[a]};
+    return read_weights(text, all, SOSIE_STUDENT_ASPECTS);
 }
 
 enum {
@@ -234,6 +259,7 @@ enum {
     OPT_OPTIMISER,
     OPT_DECAY,
     OPT_LOSSES,
+    OPT_WEIGHTS,
     OPT_PRECISION,
     OPT_WORKERS,
     OPT_SEED,
@@ -265,6 +291,7 @@ static const struct option longs[] = {
     {"optimiser", required_argument, NULL, OPT_OPTIMISER},
     {"weight-decay", required_argument, NULL, OPT_DECAY},
     {"losses", required_argument, NULL, OPT_LOSSES},
+    {"weights", required_argument, NULL, OPT_WEIGHTS},
     {"precision", required_argument, NULL, OPT_PRECISION},
     {"workers", required_argument, NULL, OPT_WORKERS},
     {"seed", required_argument, NULL, OPT_SEED},
@@ -409,6 +436,10 @@ static int read_option(int option, char **argv, struct command *command,
     case OPT_LOSSES:
         if (!read_losses(optarg, &trainer->weights))
             return bad_value("losses", optarg, "heads=1,identity=1,...");
+        break;
+    case OPT_WEIGHTS:
+        if (!read_aspects(optarg, trainer->student.weights))
+            return bad_value("weights", optarg, "shape=0.7,colour=0.5,...");
         break;
     case OPT_PRECISION:
         return cli_precision("train", optarg, &trainer->precision) ? 0

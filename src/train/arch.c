@@ -28,6 +28,7 @@ const char *sosie_arch_names(void)
 
 struct builder {
     struct sosie_graph *graph;
+    const char *prefix; /* of all names */
     struct sosie_random random;
     unsigned n; /* nodes made, for their names */
     enum sosie_status st;
@@ -37,10 +38,11 @@ struct builder {
 static sosie_value_id add(struct builder *b, struct sosie_node *node)
 {
     sosie_value_id id = SOSIE_NO_VALUE;
-    char name[48];
+    char name[64];
     if (b->st)
         return id;
-    snprintf(name, sizeof(name), "%s_%u", sosie_op_name(node->op), b->n++);
+    snprintf(name, sizeof(name), "%s%s_%u", b->prefix, sosie_op_name(node->op),
+             b->n++);
     node->name = name;
     b->st = sosie_graph_add_node(b->graph, node, name, &id, b->err);
     return id;
@@ -51,8 +53,8 @@ static sosie_value_id weights(struct builder *b, const char *what,
                               float deviation)
 {
     sosie_value_id id = SOSIE_NO_VALUE;
-    char name[48];
-    snprintf(name, sizeof(name), "%s_%u", what, b->n);
+    char name[64];
+    snprintf(name, sizeof(name), "%s%s_%u", b->prefix, what, b->n);
     if (!b->st)
         b->st = sosie_add_weights(b->graph, name, &shape,
                                   random ? &b->random : NULL, deviation, &id,
@@ -113,16 +115,23 @@ static sosie_value_id block(struct builder *b, sosie_value_id x, size_t n,
     return relu(b, add(b, &sum));
 }
 
+/* The mean of each plane, (1, C). */
+static sosie_value_id means(struct builder *b, sosie_value_id x)
+{
+    struct sosie_node pool = {
+        .op = SOSIE_OP_GLOBAL_AVERAGE_POOL, .n_inputs = 1, .inputs = {x}};
+    struct sosie_node flat = {.op = SOSIE_OP_FLATTEN, .n_inputs = 1, .axis = 1};
+    flat.inputs[0] = add(b, &pool);
+    return add(b, &flat);
+}
+
 enum sosie_status sosie_arch_add(struct sosie_graph *graph, const char *name,
                                  sosie_value_id input, uint64_t seed,
                                  sosie_value_id *features,
                                  struct sosie_error *err)
 {
-    struct builder b = {.graph = graph, .err = err};
+    struct builder b = {.graph = graph, .prefix = "", .err = err};
     const struct arch *arch = NULL;
-    struct sosie_node pool = {.op = SOSIE_OP_GLOBAL_AVERAGE_POOL,
-                              .n_inputs = 1};
-    struct sosie_node flat = {.op = SOSIE_OP_FLATTEN, .n_inputs = 1, .axis = 1};
     sosie_value_id x;
 
     for (size_t i = 0; i < sizeof(archs) / sizeof(*archs); i++)
@@ -137,8 +146,23 @@ enum sosie_status sosie_arch_add(struct sosie_graph *graph, const char *name,
     for (size_t s = 0; s < N_STAGES; s++)
         for (size_t i = 0; i < arch->blocks[s]; i++)
             x = block(&b, x, arch->widths[s], i ? 1 : 2);
-    pool.inputs[0] = x;
-    flat.inputs[0] = add(&b, &pool);
-    *features = add(&b, &flat);
+    *features = means(&b, x);
+    return b.st;
+}
+
+enum sosie_status sosie_arch_add_colour(struct sosie_graph *graph,
+                                        sosie_value_id input, uint64_t seed,
+                                        sosie_value_id *means_of,
+                                        struct sosie_error *err)
+{
+    struct builder b = {
+        .graph = graph, .prefix = SOSIE_COLOUR_BODY, .err = err};
+    static const size_t widths[] = {16, 32, 64};
+    sosie_value_id x = input;
+    sosie_random_seed(&b.random, seed);
+    for (size_t i = 0; i < sizeof(widths) / sizeof(*widths); i++)
+        x = relu(&b, conv(&b, x, widths[i], 3, 2, 1));
+    x = relu(&b, conv(&b, x, 96, 1, 1, 1));
+    *means_of = means(&b, x);
     return b.st;
 }

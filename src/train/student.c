@@ -355,6 +355,30 @@ static const char *head_name(const struct sosie_student_options *options,
     return text;
 }
 
+/* Adds what a small body of its own sees to a file's aspect of colour. */
+static enum sosie_status
+add_colours(const struct sosie_student_options *options,
+            struct sosie_student *student, struct sosie_random *random,
+            sosie_value_id *colour, struct sosie_error *err)
+{
+    struct sosie_graph *graph = &student->graph;
+    struct sosie_node sum = {
+        .name = "colour.sum", .op = SOSIE_OP_ADD, .n_inputs = 2};
+    sosie_value_id means;
+    enum sosie_status st;
+    if (!options->init || student->input.channels_last)
+        return SOSIE_OK;
+    sum.inputs[0] = *colour;
+    st = sosie_arch_add_colour(graph, graph->inputs[0], options->seed + 2,
+                               &means, err);
+    if (!st)
+        st = add_linear(graph, SOSIE_COLOUR_BODY "aspect", means,
+                        options->dims[SOSIE_STUDENT_COLOUR], random,
+                        &sum.inputs[1], err);
+    return st ? st
+              : sosie_graph_add_node(graph, &sum, "colour.sum", colour, err);
+}
+
 static enum sosie_status add_heads(const struct sosie_student_options *options,
                                    struct sosie_student *student,
                                    struct aspects aspects,
@@ -375,11 +399,15 @@ static enum sosie_status add_heads(const struct sosie_student_options *options,
     for (int a = 0; a < SOSIE_STUDENT_ASPECTS && !st; a++) {
         if (!options->dims[a])
             continue;
-        if (aspects.values[a] == SOSIE_NO_VALUE)
+        if (aspects.values[a] == SOSIE_NO_VALUE) {
             st = add_linear(
                 graph, sosie_student_aspect_name((enum sosie_student_aspect)a),
                 student->features, options->dims[a], &random,
                 &aspects.values[a], err);
+            if (!st && a == SOSIE_STUDENT_COLOUR)
+                st = add_colours(options, student, &random, &aspects.values[a],
+                                 err);
+        }
         graph->outputs[graph->n_outputs++] = aspects.values[a];
     }
     for (size_t i = 0; i < options->n_heads && !st; i++) {

@@ -117,6 +117,15 @@ sosie_arch_add(struct sosie_graph *graph, const char *name,
                sosie_value_id input, uint64_t seed, sosie_value_id *features,
                struct sosie_error *err);
 
+/* Adds a small body that looks at colours alone, (1, 96): of a file's network
+ * whose colours must not change what it knows of shapes. Its values' names
+ * start with SOSIE_COLOUR_BODY. */
+#define SOSIE_COLOUR_BODY "colour.body."
+SOSIE_MUST_CHECK enum sosie_status
+sosie_arch_add_colour(struct sosie_graph *graph, sosie_value_id input,
+                      uint64_t seed, sosie_value_id *means_of,
+                      struct sosie_error *err);
+
 /* Adds a constant of normal numbers with this deviation, or of `deviation`
  * itself if random is NULL. */
 struct sosie_random;

@@ -30,7 +30,8 @@ struct sosie_trainer_options sosie_trainer_options_defaults(void)
         .second = sosie_augmentation_shape(),
         .optimiser = sosie_optimiser_options_defaults(SOSIE_ADAMW),
         .aspect_rate = 3,
-        .head_rate = 10,
+        .head_rate = 20,
+        .repeats = 3,
         .like = 8,
         .warm_up = 0.05,
         .precision = SOSIE_PRECISION_AUTO,
@@ -167,8 +168,8 @@ bool trainer_is_new(const struct sosie_trainer *t,
            param->value < student->end_new;
 }
 
-/* Relative to what a file gave. An aspect is a matrix from the features, a
- * head one from an aspect. */
+/* Relative to what a file gave. An aspect is a matrix from the features, which
+ * starts well; heads and the body for colours start from nothing. */
 static float rate_factor(const struct sosie_trainer *t,
                          const struct sosie_param *param)
 {
@@ -180,7 +181,8 @@ static float rate_factor(const struct sosie_trainer *t,
         const char *aspect =
             sosie_student_aspect_name((enum sosie_student_aspect)a);
         size_t n = strlen(aspect);
-        if (!strncmp(name, aspect, n) && name[n] == '.')
+        if (!strncmp(name, aspect, n) && name[n] == '.' &&
+            strncmp(name, SOSIE_COLOUR_BODY, strlen(SOSIE_COLOUR_BODY)))
             return t->options.aspect_rate;
     }
     return t->options.head_rate;
@@ -230,7 +232,7 @@ static void count_steps(struct sosie_trainer *t)
 {
     double steps;
     t->n_shards = t->options.batch / t->options.shard;
-    t->steps_per_epoch = t->n_train / (t->options.batch / 2);
+    t->steps_per_epoch = t->n_order / (t->options.batch / 2);
     steps = t->options.epochs * (double)t->steps_per_epoch;
     t->n_steps = steps < 1 ? 1 : (size_t)(steps + 0.5);
 }
@@ -249,7 +251,7 @@ sosie_trainer_create(const struct sosie_dataset *dataset,
     t->last_loss = NAN;
     t->options.student.seed = options->seed;
     if (!(t->options.rate > 0))
-        t->options.rate = options->student.init ? 1e-4F : 5e-4F;
+        t->options.rate = options->student.init ? 5e-5F : 5e-4F;
     t->dataset = dataset;
     t->pixels = pixels;
     st = check_options(options, err);

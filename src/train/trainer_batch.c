@@ -30,16 +30,26 @@ static void find_siblings(struct sosie_trainer *t)
             t->siblings[--ends[identity_of(t, t->train[i])]] = t->train[i];
 }
 
+/* How often an epoch shows the photo at a place. */
+static size_t times(const struct sosie_trainer *t, size_t place)
+{
+    int32_t identity = identity_of(t, t->train[place]);
+    return identity >= 0 && t->options.repeats > 1 &&
+                   t->first_sibling[identity + 1] - t->first_sibling[identity] >
+                       1
+               ? t->options.repeats
+               : 1;
+}
+
 enum sosie_status trainer_find_photos(struct sosie_trainer *t,
                                       struct sosie_error *err)
 {
     const struct sosie_dataset *dataset = t->dataset;
     t->train = room(t, dataset->n, sizeof(*t->train));
-    t->order = room(t, dataset->n, sizeof(*t->order));
     t->siblings = room(t, dataset->n, sizeof(*t->siblings));
     t->first_sibling =
         room(t, dataset->n_identities + 2, sizeof(*t->first_sibling));
-    if (!t->train || !t->order || !t->siblings || !t->first_sibling)
+    if (!t->train || !t->siblings || !t->first_sibling)
         return sosie_fail(err, SOSIE_NO_MEMORY, "%zu photos", dataset->n);
     for (size_t i = 0; i < dataset->n; i++)
         if (dataset->photos[i].split == SOSIE_SPLIT_TRAIN &&
@@ -52,7 +62,12 @@ enum sosie_status trainer_find_photos(struct sosie_trainer *t,
                           t->n_train, t->options.batch, t->options.batch / 2);
     find_siblings(t);
     t->order_of = SIZE_MAX;
-    return SOSIE_OK;
+    for (size_t i = 0; i < t->n_train; i++)
+        t->n_order += times(t, i);
+    t->order = room(t, t->n_order, sizeof(*t->order));
+    return t->order
+               ? SOSIE_OK
+               : sosie_fail(err, SOSIE_NO_MEMORY, "%zu photos", dataset->n);
 }
 
 /* A generator for one purpose at one place. */
@@ -111,10 +126,11 @@ static void order_photos(struct sosie_trainer *t, size_t epoch)
     size_t pairs = t->options.batch / 2;
     if (t->order_of == epoch)
         return;
-    for (size_t i = 0; i < t->n_train; i++)
-        t->order[i] = i;
-    shuffle(t->order, t->n_train, 1, &random);
-    for (size_t i = 0; i + pairs * t->options.like <= t->n_train;
+    for (size_t i = 0, n = 0; i < t->n_train; i++)
+        for (size_t k = times(t, i); k > 0; k--)
+            t->order[n++] = i;
+    shuffle(t->order, t->n_order, 1, &random);
+    for (size_t i = 0; i + pairs * t->options.like <= t->n_order;
          i += pairs * t->options.like) {
         if (t->options.like < 2)
             break;
@@ -161,7 +177,7 @@ static void pick_photos(struct sosie_trainer *t)
     order_photos(t, t->step / t->steps_per_epoch);
     for (size_t j = 0; j < pairs; j++) {
         struct sosie_random random = random_at(t, 2, t->step, j);
-        size_t place = t->order[(first + j) % t->n_train];
+        size_t place = t->order[(first + j) % t->n_order];
         size_t photo = t->train[place];
         put_photo(t, 2 * j, photo);
         if (t->taught)

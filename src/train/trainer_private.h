@@ -56,11 +56,11 @@ struct sosie_trainer {
     float *taught; /* (n_train, teacher_dim): how a teacher sees them, unit
                       length; NULL: there is none */
     size_t teacher_dim;
-    size_t *order;         /* the same, as this epoch takes them */
-    size_t order_of;       /* the epoch; SIZE_MAX: none yet */
-    bool turned;           /* how shards look at photos */
-    size_t *siblings;      /* train photos, by identity */
-    size_t *first_sibling; /* n_identities + 1 */
+    size_t *order, n_order; /* places there, as this epoch takes them */
+    size_t order_of;        /* the epoch; SIZE_MAX: none yet */
+    bool turned;            /* how shards look at photos */
+    size_t *siblings;       /* train photos, by identity */
+    size_t *first_sibling;  /* n_identities + 1 */
 
     struct sosie_input input;
     struct sosie_trainable *trainable;

@@ -79,21 +79,22 @@ static struct sosie_digest digest_of(const struct sosie_trainer *t)
     files = mix_text(files, o->student.init);
     files = mix_text(files, o->student.arch);
     files = mix_text(files, o->teacher);
-    snprintf(text, sizeof(text),
-             "%" PRIu64 "|%u|%zu|%zu|%zu|%" PRIu64
-             "|%zu|%zu|%zu|%a|%a|%a|%a|%a|%a|%a|"
-             "%s|%s|%d|%a|%a|%a|%a|%a|%a|%a|%a|%a|%a|%a|%zu|%d|%d|%zu|%" PRIu64,
-             files, o->student.size, o->student.dims[0], o->student.dims[1],
-             o->student.dims[2], o->seed, o->batch, o->shard, t->n_steps,
-             (double)o->weights.heads, (double)o->weights.identity,
-             (double)o->weights.colour, (double)o->weights.histogram,
-             (double)o->weights.teacher, (double)o->smoothing,
-             (double)o->temperature, first, second, (int)p->kind,
-             (double)p->momentum, (double)p->beta1, (double)p->beta2,
-             (double)p->epsilon, (double)p->weight_decay, (double)p->clip_norm,
-             (double)p->ema, (double)o->rate, (double)o->aspect_rate,
-             (double)o->head_rate, o->warm_up, o->like, (int)o->precision,
-             (int)o->plain, t->n_floats, photos);
+    snprintf(
+        text, sizeof(text),
+        "%" PRIu64 "|%u|%zu|%zu|%zu|%" PRIu64
+        "|%zu|%zu|%zu|%a|%a|%a|%a|%a|%a|%a|"
+        "%s|%s|%d|%a|%a|%a|%a|%a|%a|%a|%a|%a|%a|%a|%zu|%zu|%d|%d|%zu|%" PRIu64,
+        files, o->student.size, o->student.dims[0], o->student.dims[1],
+        o->student.dims[2], o->seed, o->batch, o->shard, t->n_steps,
+        (double)o->weights.heads, (double)o->weights.identity,
+        (double)o->weights.colour, (double)o->weights.histogram,
+        (double)o->weights.teacher, (double)o->smoothing,
+        (double)o->temperature, first, second, (int)p->kind,
+        (double)p->momentum, (double)p->beta1, (double)p->beta2,
+        (double)p->epsilon, (double)p->weight_decay, (double)p->clip_norm,
+        (double)p->ema, (double)o->rate, (double)o->aspect_rate,
+        (double)o->head_rate, o->warm_up, o->repeats, o->like,
+        (int)o->precision, (int)o->plain, t->n_floats, photos);
     return sosie_digest_of(text, strlen(text));
 }
 

@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """The data set that the default model is trained on, as one feed.
 
-  tools/default_model/manifest.py DATA OUT.csv
+  tools/default_model/manifest.py DATA OUT.csv [--drawings FOLDER]
 
 DATA holds two sets of real photos: `products/styles.csv` (a shop's product
 photos with type, colour, gender and title) and `photos/images.csv` (phone
-photos of garments with 17 kinds). Both keep their splits. Columns of the feed:
+photos of garments with 17 kinds). Both keep their splits. FOLDER is what the
+atelier drew: each design stands there in several colours. Paths are relative to
+the root of the file system. Columns of the feed:
 
   class   about 50: the types that have 60 photos to train on; rarer ones go
           with what they are most like, or have none
   kind    the 17 of the phone photos
   color, gender, title   of the products
   group   the same picture or near it; of the phone photos: their sender
+  product the design of a drawing
 
 Labels that one set has no word for are left empty there: training takes the
 labels that a photo has. Where a kind is one of the classes, it is given both.
@@ -19,6 +22,7 @@ labels that a photo has. Where a kind is one of the classes, it is given both.
 import argparse
 import collections
 import csv
+import itertools
 import os
 
 AT_LEAST = 60  # photos to train on
@@ -44,6 +48,22 @@ KINDS = {
     "Blouse": "Tops", "Undershirt": "Innerwear Vests",
 }
 
+DRAWN = {
+    "coat": "Jackets", "dress": "Dresses", "hood": "Sweatshirts",
+    "jumper": "Sweaters", "shirt": "Shirts", "sweater": "Sweaters",
+    "t-shirt": "Tshirts", "blouse": "Tops", "cardigan": "Sweaters",
+    "jacket": "Jackets", "trousers": "Trousers", "jeans": "Jeans",
+    "shorts": "Shorts", "skirt": "Skirts", "shoes": "Casual Shoes",
+    "socks": "Socks", "bag": "Handbags", "backpack": "Backpacks",
+    "cap": "Caps", "scarf": "Scarves",
+}
+COLOURS = {"navy": "Navy Blue", "light blue": "Blue", "mint": ""}
+DRAWINGS = 1000  # photos, at most
+
+
+def path(*parts):
+    return os.path.relpath(os.path.join(*parts), "/")
+
 
 def products(folder):
     with open(os.path.join(folder, "styles.csv"), encoding="utf-8", newline="") as file:
@@ -56,14 +76,14 @@ def products(folder):
     for row in rows:
         yield {
             "id": "products-" + row["id"],
-            "image": os.path.join("products", row["file"]),
+            "image": path(folder, row["file"]),
             "split": row["split"],
             "group": "products-" + row["group"],
             "class": row["class"] if types[row["class"]] >= AT_LEAST else "",
             "kind": "",
             "color": "" if row["baseColour"] == "NA" else row["baseColour"],
             "gender": row["gender"],
-            "title": row["productDisplayName"],
+            "title": row["productDisplayName"], "product": "",
         }
 
 
@@ -72,12 +92,26 @@ def phone_photos(folder):
         for row in csv.DictReader(file):
             yield {
                 "id": "photos-" + row["id"],
-                "image": os.path.join("photos", row["file"]),
+                "image": path(folder, row["file"]),
                 "split": row["split"],
                 "group": "photos-" + row["sender_id"],
                 "class": KINDS.get(row["label"], ""),
                 "kind": row["label"],
-                "color": "", "gender": "", "title": "",
+                "color": "", "gender": "", "title": "", "product": "",
+            }
+
+
+def drawings(folder):
+    with open(os.path.join(folder, "feed.csv"), encoding="utf-8", newline="") as file:
+        for row in itertools.islice(csv.DictReader(file), DRAWINGS):
+            yield {
+                "id": "drawings-" + row["id"],
+                "image": path(folder, row["image_link"]),
+                "split": "train", "group": "",
+                "class": DRAWN.get(row["product_type"].split(" > ")[-1], ""),
+                "kind": "",
+                "color": COLOURS.get(row["color"], row["color"].capitalize()),
+                "gender": "", "title": "", "product": row["item_group_id"],
             }
 
 
@@ -85,9 +119,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("data")
     parser.add_argument("out")
+    parser.add_argument("--drawings")
     args = parser.parse_args()
     rows = list(products(os.path.join(args.data, "products")))
     rows += phone_photos(os.path.join(args.data, "photos"))
+    if args.drawings:
+        rows += drawings(args.drawings)
     with open(args.out, "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
