@@ -298,6 +298,8 @@ def a_release_is_the_same_bytes_twice_and_refuses_a_changed_tree():
 
 
 if __name__ == "__main__":
+    # A shell's background jobs ignore Ctrl-C, and so would all that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(run_all([
         a_wrong_command_line_is_exit_status_2,
         a_port_that_is_taken_is_said_before_anything_is_done,

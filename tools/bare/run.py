@@ -360,6 +360,8 @@ def main():
     parser.add_argument("--keep", action="store_true", help="leave the roots")
     parser.add_argument("demo", nargs="*", metavar="-- OPTIONS", help="of scripts/demo")
     options = parser.parse_args()
+    # A shell's background jobs ignore Ctrl-C, and so would all that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     failed = 0
     try:
         if os.geteuid() != 0:
