@@ -84,5 +84,13 @@ steps_end() {
   [ -z "$steps_log" ] || rm -f "$steps_log"
 }
 trap steps_end EXIT
-# Each step either leaves its whole result or none, so stopping is safe.
-trap 'printf "\n" >&2; bold "$(basename "$0"): stopped; running it again goes on from here"; exit 130' INT TERM
+
+# Each step leaves its whole result or one that is gone on from, so stopping is
+# safe. The stream is kept: a step's own may be its log.
+exec {steps_err}>&2
+stopped() {
+  printf '\n' >&$steps_err
+  bold "$(basename "$0"): stopped; running it again goes on from here" 2>&$steps_err
+  exit 130
+}
+trap stopped INT TERM
