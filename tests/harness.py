@@ -3,6 +3,7 @@
 Python's standard library is all that they need. A test is a function whose name
 is a sentence; it raises to fail and raises Skip to be left out.
 """
+import contextlib
 import http.client
 import os
 import pathlib
@@ -124,6 +125,20 @@ class Shop:
     def index(self, *more, code=0, source=None):
         return self.run("index", self.catalog, source or self.photos, "--model", MODEL,
                         *more, code=code)
+
+
+@contextlib.contextmanager
+def small_disk(folder):
+    """A real file system of 1 MiB, where that can be mounted."""
+    disk = folder / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk],
+                      stderr=subprocess.DEVNULL).returncode:
+        raise Skip("a small file system can't be mounted here")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 class Server:

@@ -20,22 +20,23 @@ struct sosie_augmentation sosie_augmentation_none(void)
 
 struct sosie_augmentation sosie_augmentation_shape(void)
 {
-    return (struct sosie_augmentation){.crop = 0.4F,
+    return (struct sosie_augmentation){.crop = 0.7F,
                                        .flip = 0.5F,
                                        .brightness = 0.3F,
                                        .contrast = 0.3F,
                                        .saturation = 0.6F,
                                        .hue = 0.5F,
                                        .grey = 0.1F,
-                                       .blur = 0.2F,
+                                       .blur = 0.1F,
                                        .jpeg = 0.3F,
-                                       .erase = 0.25F,
-                                       .background = 0.5F};
+                                       .erase = 0.1F,
+                                       .background = 0.3F};
 }
 
 struct sosie_augmentation sosie_augmentation_colour(void)
 {
     struct sosie_augmentation augmentation = sosie_augmentation_shape();
+    augmentation.crop = 0.5F;
     augmentation.brightness = 0.2F;
     augmentation.contrast = 0.2F;
     augmentation.saturation = 0.15F;

@@ -141,6 +141,79 @@ struct aspects {
     sosie_value_id values[SOSIE_STUDENT_ASPECTS];
 };
 
+/* ---- residual sums --------------------------------------------------------
+ */
+
+enum { MAX_TAPS = 32 };
+
+/* The value that goes on from node i if that is a residual sum of planes: the
+ * sum or, if it alone reads it, the activation of it. Else SOSIE_NO_VALUE. */
+static sosie_value_id residual_sum(const struct sosie_graph *graph, size_t i)
+{
+    const struct sosie_node *node = &graph->nodes[i], *user = NULL;
+    const struct sosie_shape *shape = &graph->values[node->output].shape;
+    size_t n_users = 0;
+    if (node->op != SOSIE_OP_ADD || node->n_inputs != 2 || shape->rank != 4 ||
+        graph->values[node->inputs[0]].data ||
+        graph->values[node->inputs[1]].data)
+        return SOSIE_NO_VALUE;
+    for (size_t k = i + 1; k < graph->n_nodes; k++)
+        for (size_t j = 0; j < graph->nodes[k].n_inputs; j++)
+            if (graph->nodes[k].inputs[j] == node->output) {
+                user = &graph->nodes[k];
+                n_users++;
+            }
+    return n_users == 1 &&
+                   (user->op == SOSIE_OP_RELU || user->op == SOSIE_OP_CLIP)
+               ? user->output
+               : node->output;
+}
+
+static enum sosie_status add_mean(struct sosie_graph *graph, sosie_value_id x,
+                                  sosie_value_id *out, struct sosie_error *err)
+{
+    struct sosie_node pool = {.name = graph->values[x].name,
+                              .op = SOSIE_OP_GLOBAL_AVERAGE_POOL,
+                              .n_inputs = 1,
+                              .inputs = {x}};
+    struct sosie_node flatten = {.name = graph->values[x].name,
+                                 .op = SOSIE_OP_FLATTEN,
+                                 .n_inputs = 1,
+                                 .axis = 1};
+    char name[160];
+    enum sosie_status st;
+    snprintf(name, sizeof(name), "%.120s.planes", graph->values[x].name);
+    st = sosie_graph_add_node(graph, &pool, name, &flatten.inputs[0], err);
+    snprintf(name, sizeof(name), "%.120s.mean", graph->values[x].name);
+    return st ? st : sosie_graph_add_node(graph, &flatten, name, out, err);
+}
+
+/* *features: with the means of residual sums before them, the last MAX_TAPS.
+ * What a network knows halfway tells products apart that its end, which was
+ * made to name them, takes for one. A network without residual sums keeps its
+ * features. */
+static enum sosie_status add_residual_sums(struct sosie_graph *graph,
+                                           sosie_value_id *features,
+                                           struct sosie_error *err)
+{
+    struct sosie_node concat = {
+        .name = "features", .op = SOSIE_OP_CONCAT, .axis = 1};
+    sosie_value_id taps[MAX_TAPS];
+    size_t n = 0;
+    for (size_t i = graph->n_nodes; i-- > 0 && n < MAX_TAPS;)
+        if ((taps[n] = residual_sum(graph, i)) != SOSIE_NO_VALUE)
+            n++;
+    if (!n || graph->values[*features].shape.rank != 2)
+        return SOSIE_OK;
+    while (n-- > 0)
+        if (add_mean(graph, taps[n], &concat.inputs[concat.n_inputs++], err))
+            return err->status;
+    concat.inputs[concat.n_inputs++] = *features;
+    return sosie_graph_add_node(graph, &concat, "features", features, err);
+}
+
+/* ---- a file -------------------------------------------------------------- */
+
 static void copy_metadata(const struct sosie_onnx *onnx, const char *key,
                           const char *usual, char *to, size_t room)
 {
@@ -204,6 +277,8 @@ static enum sosie_status add_file(const struct sosie_student_options *options,
         if (options->size)
             student->input.width = student->input.height = options->size;
     }
+    if (!st && aspects->values[SOSIE_STUDENT_SHAPE] == SOSIE_NO_VALUE)
+        st = add_residual_sums(&student->graph, &student->features, err);
     free(map);
     if (st)
         sosie_error_prefix(err, "%s", options->init);
@@ -349,7 +424,8 @@ sosie_student_init(const struct sosie_student_options *options,
         st = sosie_graph_tidy(&student->graph, err);
     }
     if (!st)
-        student->features = student->graph.outputs[--student->graph.n_outputs];
+        student->features =
+            student->graph.outputs[student->graph.n_outputs - 1];
     set_dense_strides(&student->input);
     if (st)
         sosie_student_release(student);

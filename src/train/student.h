@@ -5,12 +5,15 @@
  *                             -> kind    (64) -> logits of class, gender, ...
  *
  * The body is that of an ONNX file, whose own classifier is left out, or one of
- * a family of our own. The *aspects* of the embedding are linear functions of
- * the features: what a product looks like but for its colour, its colours, and
- * what kind of thing it is. They are apart because what draws photos of one
- * class together pushes what tells them from one another out of an embedding.
- * Heads read the aspect that their label belongs to. A file that training wrote
- * is taken up again with its aspects (its outputs of these names).
+ * a family of our own. The features of a file are its own and the means of its
+ * residual sums: on a shop's photos, linear discriminants of both find the same
+ * product in another colour half as often again as those of its own alone. The
+ * *aspects* of the embedding are linear functions of the features: what a
+ * product looks like but for its colour, its colours, and what kind of thing it
+ * is. They are apart because what draws photos of one class together pushes
+ * what tells them from one another out of an embedding. Heads read the aspect
+ * that their label belongs to. A file that training wrote is taken up again
+ * with its aspects (its outputs of these names).
  *
  * What is written is standard ONNX: outputs `embedding` (the aspects, one after
  * the other), `logits` (of the first head), `<label>_logits` (of the others),
@@ -57,7 +60,7 @@ struct sosie_student_options {
 };
 
 /* A graph whose outputs are the aspects that there are, then each head's
- * logits. */
+ * logits, then the features. */
 struct sosie_student {
     struct sosie_graph graph;
     struct sosie_input input; /* dense strides, NCHW or NHWC */

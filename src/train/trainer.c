@@ -29,8 +29,9 @@ struct sosie_trainer_options sosie_trainer_options_defaults(void)
         .first = sosie_augmentation_colour(),
         .second = sosie_augmentation_shape(),
         .optimiser = sosie_optimiser_options_defaults(SOSIE_ADAMW),
-        .rate = 5e-4F,
-        .head_rate = 2,
+        .aspect_rate = 3,
+        .head_rate = 10,
+        .like = 8,
         .warm_up = 0.05,
         .precision = SOSIE_PRECISION_AUTO,
     };
@@ -166,6 +167,25 @@ bool trainer_is_new(const struct sosie_trainer *t,
            param->value < student->end_new;
 }
 
+/* Relative to what a file gave. An aspect is a matrix from the features, a
+ * head one from an aspect. */
+static float rate_factor(const struct sosie_trainer *t,
+                         const struct sosie_param *param)
+{
+    const char *name =
+        sosie_trainable_graph(t->trainable)->values[param->value].name;
+    if (!t->options.student.init || !trainer_is_new(t, param))
+        return 1;
+    for (int a = 0; a < SOSIE_STUDENT_ASPECTS; a++) {
+        const char *aspect =
+            sosie_student_aspect_name((enum sosie_student_aspect)a);
+        size_t n = strlen(aspect);
+        if (!strncmp(name, aspect, n) && name[n] == '.')
+            return t->options.aspect_rate;
+    }
+    return t->options.head_rate;
+}
+
 /* What the optimiser moves: everything but statistics. */
 static enum sosie_status make_slices(struct sosie_trainer *t,
                                      struct sosie_error *err)
@@ -184,9 +204,7 @@ static enum sosie_status make_slices(struct sosie_trainer *t,
         t->slices[t->n_slices++] = (struct sosie_slice_options){
             .offset = param->offset,
             .n = param->n,
-            .rate = t->options.student.init && trainer_is_new(t, param)
-                        ? t->options.head_rate
-                        : 1,
+            .rate = rate_factor(t, param),
             .decays = param->kind == SOSIE_PARAM_WEIGHT};
     }
     return sosie_optimiser_init(&t->optimiser, &t->options.optimiser, t->params,
@@ -230,6 +248,8 @@ sosie_trainer_create(const struct sosie_dataset *dataset,
     t->options = *options;
     t->last_loss = NAN;
     t->options.student.seed = options->seed;
+    if (!(t->options.rate > 0))
+        t->options.rate = options->student.init ? 1e-4F : 5e-4F;
     t->dataset = dataset;
     t->pixels = pixels;
     st = check_options(options, err);

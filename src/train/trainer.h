@@ -52,9 +52,10 @@ struct sosie_trainer_options {
     float smoothing, temperature;
     struct sosie_augmentation first, second; /* of a pair's views */
     struct sosie_optimiser_options optimiser;
-    float rate;                     /* at its peak */
-    float head_rate;                /* multiplies it for what no file gave */
-    double warm_up;                 /* share of the steps */
+    float rate; /* at its peak; 0: 1e-4 for a file's network, else 5e-4 */
+    float aspect_rate, head_rate; /* multiply it for what no file gave */
+    size_t like;    /* batches whose photos are sorted by kind; 1: none */
+    double warm_up; /* share of the steps */
     enum sosie_precision precision; /* F32, BF16, or AUTO: the faster here */
     bool plain;                     /* plain C instead of oneDNN */
     uint64_t seed;

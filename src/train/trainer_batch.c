@@ -66,28 +66,71 @@ static struct sosie_random random_at(const struct sosie_trainer *t,
     return random;
 }
 
-static void shuffle(struct sosie_trainer *t, size_t epoch)
+static void shuffle(size_t *places, size_t n, size_t size,
+                    struct sosie_random *random)
+{
+    for (size_t i = n; i > 1; i--) {
+        size_t *a = places + sosie_random_below(random, i) * size;
+        size_t *b = places + (i - 1) * size;
+        for (size_t k = 0; k < size; k++) {
+            size_t place = a[k];
+            a[k] = b[k];
+            b[k] = place;
+        }
+    }
+}
+
+/* The label of a photo that says what kind of thing it is, for most. */
+static int32_t kind_of(const struct sosie_trainer *t, size_t place)
+{
+    const struct sosie_student_options *student = &t->options.student;
+    for (size_t h = 0; h < student->n_heads; h++)
+        if (student->heads[h].aspect == SOSIE_STUDENT_KIND)
+            return t->dataset->photos[t->train[place]].labels[t->columns[h]];
+    return -1;
+}
+
+/* Sorts a few places by kind, keeping the order of like ones (insertion). */
+static void sort_by_kind(const struct sosie_trainer *t, size_t *places,
+                         size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        size_t place = places[i], k = i;
+        int32_t kind = kind_of(t, place);
+        for (; k > 0 && kind_of(t, places[k - 1]) > kind; k--)
+            places[k] = places[k - 1];
+        places[k] = place;
+    }
+}
+
+/* All photos in random order, but so that those of a batch are of few kinds:
+ * what is to be told from one another is alike then. */
+static void order_photos(struct sosie_trainer *t, size_t epoch)
 {
     struct sosie_random random = random_at(t, 1, epoch, 0);
+    size_t pairs = t->options.batch / 2;
     if (t->order_of == epoch)
         return;
     for (size_t i = 0; i < t->n_train; i++)
         t->order[i] = i;
-    for (size_t i = t->n_train; i > 1; i--) {
-        size_t k = sosie_random_below(&random, i), place = t->order[k];
-        t->order[k] = t->order[i - 1];
-        t->order[i - 1] = place;
+    shuffle(t->order, t->n_train, 1, &random);
+    for (size_t i = 0; i + pairs * t->options.like <= t->n_train;
+         i += pairs * t->options.like) {
+        if (t->options.like < 2)
+            break;
+        sort_by_kind(t, t->order + i, pairs * t->options.like);
+        shuffle(t->order + i, t->options.like, pairs, &random);
     }
     t->order_of = epoch;
 }
 
-/* Another photo of the same identity half of the time, else the same. */
+/* Another photo of the same identity most of the time, else the same. */
 static size_t partner(const struct sosie_trainer *t, size_t photo,
                       struct sosie_random *random)
 {
     int32_t identity = identity_of(t, photo);
     size_t first, n;
-    if (identity < 0 || sosie_random_unit(random) < 0.5)
+    if (identity < 0 || sosie_random_unit(random) < 0.25)
         return photo;
     first = t->first_sibling[identity];
     n = t->first_sibling[identity + 1] - first;
@@ -115,7 +158,7 @@ static void pick_photos(struct sosie_trainer *t)
 {
     size_t pairs = t->options.batch / 2;
     size_t first = t->step % t->steps_per_epoch * pairs;
-    shuffle(t, t->step / t->steps_per_epoch);
+    order_photos(t, t->step / t->steps_per_epoch);
     for (size_t j = 0; j < pairs; j++) {
         struct sosie_random random = random_at(t, 2, t->step, j);
         size_t place = t->order[(first + j) % t->n_train];
@@ -209,7 +252,21 @@ enum sosie_status trainer_forward(struct sosie_trainer *t,
     return each_shard(t, shard_forward, err);
 }
 
-/* One shard of photos as they are. */
+/* The view of one photo that trainer_look shows; photo i of them all. */
+static enum sosie_status look_at(struct trainer_shard *shard, size_t i,
+                                 size_t at, struct sosie_error *err)
+{
+    const struct sosie_trainer *t = shard->trainer;
+    const struct sosie_input *input = &t->input;
+    struct sosie_image photo = sosie_pixels_get(t->pixels, at);
+    struct sosie_random random = random_at(t, 4, at, i);
+    return t->turned
+               ? sosie_augment(&t->options.second, &photo, &random, input->fit,
+                               input->width, input->height, shard->rgb, err)
+               : sosie_image_fit(&photo, input->fit, input->width,
+                                 input->height, shard->rgb, err);
+}
+
 static void shard_look(void *argument, size_t worker)
 {
     struct trainer_shard *shard = argument;
@@ -219,11 +276,8 @@ static void shard_look(void *argument, size_t worker)
     (void)worker;
     shard->status = SOSIE_OK;
     for (size_t i = 0; i < t->options.shard && !shard->status; i++) {
-        struct sosie_image photo =
-            sosie_pixels_get(t->pixels, t->batch.photos[shard->first + i]);
         shard->status =
-            sosie_image_fit(&photo, input->fit, input->width, input->height,
-                            shard->rgb, &shard->error);
+            look_at(shard, i, t->batch.photos[shard->first + i], &shard->error);
         sosie_input_fill(input, shard->rgb,
                          sosie_trainable_run_input(shard->run) + i * size);
     }
@@ -231,13 +285,20 @@ static void shard_look(void *argument, size_t worker)
         shard->status = sosie_trainable_run_forward(shard->run, &shard->error);
 }
 
+size_t trainer_features_dim(const struct sosie_trainer *t)
+{
+    const struct sosie_graph *graph = sosie_trainable_graph(t->trainable);
+    return graph->values[graph->outputs[graph->n_outputs - 1]].shape.dims[1];
+}
+
 enum sosie_status trainer_look(struct sosie_trainer *t, const size_t *photos,
-                               size_t n, size_t k, float *rows,
+                               size_t n, bool turned, float *rows,
                                struct sosie_error *err)
 {
     size_t batch = t->options.batch, shard = t->options.shard;
-    size_t dim = t->batch.dims[k];
+    size_t k = t->batch.n_outputs - 1, dim = t->batch.dims[k];
     enum sosie_status st = SOSIE_OK;
+    t->turned = turned;
     for (size_t first = 0; first < n && !st; first += batch) {
         for (size_t i = 0; i < batch; i++) /* the last is repeated */
             t->batch.photos[i] = photos[first + i < n ? first + i : n - 1];
@@ -313,6 +374,7 @@ enum sosie_status trainer_batch_init(struct sosie_trainer *t,
         }
     for (size_t h = 0; h < o->student.n_heads; h++)
         b->dims[k++] = o->student.heads[h].n_labels;
+    b->dims[k++] = trainer_features_dim(t);
     b->n_outputs = k;
     b->photos = room(t, n, sizeof(*b->photos));
     b->identities = room(t, n, sizeof(*b->identities));

@@ -14,14 +14,17 @@
 #include "nn/trainable.h"
 #include "train/trainer.h"
 
+enum { MAX_TRAINED = SOSIE_STUDENT_ASPECTS + SOSIE_DATASET_MAX_COLUMNS + 1 };
+
 /* A batch: views in pairs, 2j and 2j + 1. All arrays are (batch, ...). */
 struct trainer_batch {
     size_t *photos; /* of the data set */
     int32_t *identities, *groups;
     int32_t *labels[SOSIE_DATASET_MAX_COLUMNS]; /* as a head counts them */
-    float *outputs[SOSIE_DATASET_MAX_COLUMNS + SOSIE_STUDENT_ASPECTS];
-    float *grads[SOSIE_DATASET_MAX_COLUMNS + SOSIE_STUDENT_ASPECTS];
-    size_t dims[SOSIE_DATASET_MAX_COLUMNS + SOSIE_STUDENT_ASPECTS];
+    /* Aspects, heads, features, as the student has them. */
+    float *outputs[MAX_TRAINED];
+    float *grads[MAX_TRAINED]; /* those of the features stay 0 */
+    size_t dims[MAX_TRAINED];
     size_t n_outputs;
     /* Of first views alone, (batch / 2, ...): */
     float *histograms;
@@ -55,6 +58,7 @@ struct sosie_trainer {
     size_t teacher_dim;
     size_t *order;         /* the same, as this epoch takes them */
     size_t order_of;       /* the epoch; SIZE_MAX: none yet */
+    bool turned;           /* how shards look at photos */
     size_t *siblings;      /* train photos, by identity */
     size_t *first_sibling; /* n_identities + 1 */
 
@@ -95,19 +99,20 @@ SOSIE_MUST_CHECK enum sosie_status trainer_losses(struct sosie_trainer *t,
 SOSIE_MUST_CHECK enum sosie_status trainer_batch_init(struct sosie_trainer *t,
                                                       struct sosie_error *err);
 void trainer_batch_release(struct sosie_trainer *t);
-/* Aspects that no file gave are turned so that their numbers are independent of
- * each other on the photos, and equally large: a random projection, whitened.
- */
+/* Aspects that no file gave start as the linear discriminants of what they are
+ * to tell apart: products, whatever their colour; colours; kinds. */
 SOSIE_MUST_CHECK enum sosie_status trainer_start(struct sosie_trainer *t,
                                                  struct sosie_error *err);
 /* Shows all photos to the teacher, if there is one. */
 SOSIE_MUST_CHECK enum sosie_status trainer_ask_teacher(struct sosie_trainer *t,
                                                        struct sosie_error *err);
-/* Forward over photos as they are: rows (n, dims[k]) of output k. */
+/* The features (n, dim) of photos as they are or, `turned`, as the second views
+ * of pairs. */
 SOSIE_MUST_CHECK enum sosie_status trainer_look(struct sosie_trainer *t,
                                                 const size_t *photos, size_t n,
-                                                size_t k, float *rows,
+                                                bool turned, float *rows,
                                                 struct sosie_error *err);
+size_t trainer_features_dim(const struct sosie_trainer *t);
 /* Which photos are trained on. */
 SOSIE_MUST_CHECK enum sosie_status trainer_find_photos(struct sosie_trainer *t,
                                                        struct sosie_error *err);

@@ -82,7 +82,7 @@ static struct sosie_digest digest_of(const struct sosie_trainer *t)
     snprintf(text, sizeof(text),
              "%" PRIu64 "|%u|%zu|%zu|%zu|%" PRIu64
              "|%zu|%zu|%zu|%a|%a|%a|%a|%a|%a|%a|"
-             "%s|%s|%d|%a|%a|%a|%a|%a|%a|%a|%a|%a|%a|%d|%d|%zu|%" PRIu64,
+             "%s|%s|%d|%a|%a|%a|%a|%a|%a|%a|%a|%a|%a|%a|%zu|%d|%d|%zu|%" PRIu64,
              files, o->student.size, o->student.dims[0], o->student.dims[1],
              o->student.dims[2], o->seed, o->batch, o->shard, t->n_steps,
              (double)o->weights.heads, (double)o->weights.identity,
@@ -91,8 +91,9 @@ static struct sosie_digest digest_of(const struct sosie_trainer *t)
              (double)o->temperature, first, second, (int)p->kind,
              (double)p->momentum, (double)p->beta1, (double)p->beta2,
              (double)p->epsilon, (double)p->weight_decay, (double)p->clip_norm,
-             (double)p->ema, (double)o->rate, (double)o->head_rate, o->warm_up,
-             (int)o->precision, (int)o->plain, t->n_floats, photos);
+             (double)p->ema, (double)o->rate, (double)o->aspect_rate,
+             (double)o->head_rate, o->warm_up, o->like, (int)o->precision,
+             (int)o->plain, t->n_floats, photos);
     return sosie_digest_of(text, strlen(text));
 }
 

@@ -1,6 +1,7 @@
 /* trainer_start.c: what is found out about the photos before the first step. */
 #include "engine/whiten.h"
 #include "kernels/kernels.h"
+#include "train/discriminant.h"
 #include "train/trainer_private.h"
 
 #include <math.h>
@@ -9,6 +10,11 @@
 #include <string.h>
 
 enum { SAMPLE = 4096, TAUGHT_DIM = 256, CHUNK = 64 };
+
+/* With so many photos of products that there are several of, what their
+ * differences say counts most: those of views are then VIEWS of them. */
+enum { ENOUGH = 1000 };
+static const double VIEWS = 0.3;
 
 /* Every k-th of n, so that there are at most `most`. */
 static size_t stride_of(size_t n, size_t most)
@@ -34,84 +40,187 @@ static float *find_param(const struct sosie_trainer *t, const char *aspect,
     return NULL;
 }
 
-/* y = M (x - mean) for what a linear layer makes, put into the layer. `scale`
- * makes what comes out as large as random numbers. */
-static void turn_layer(const struct sosie_whitening *whitening, float *weights,
-                       float *bias, size_t dim, size_t n_in, float scale,
-                       float *room)
+/* What the photos are like, and what is alike. */
+struct sample {
+    size_t n, n_differences, dim;
+    size_t photos[SAMPLE];
+    float *rows;        /* (n, dim): their features */
+    float *differences; /* (up to 2 n, dim): see discriminant.h */
+    float *matrix, *mean;
+};
+
+/* `weight` times the difference of two rows, divided by the root of 2. */
+static void add_difference(struct sample *s, const float *a, const float *b,
+                           double weight)
 {
-    float *zero = room, *x = room + dim, *y = room + 2 * dim;
-    memset(x, 0, dim * sizeof(float));
-    sosie_whitening_apply(whitening, x, zero); /* M (0 - mean) */
-    for (size_t c = 0; c < n_in; c++) {
-        for (size_t d = 0; d < dim; d++)
-            x[d] = weights[d * n_in + c];
-        sosie_whitening_apply(whitening, x, y);
-        for (size_t d = 0; d < dim; d++)
-            weights[d * n_in + c] = (y[d] - zero[d]) * scale;
-    }
-    memcpy(x, bias, dim * sizeof(float));
-    sosie_whitening_apply(whitening, x, y);
-    for (size_t d = 0; d < dim; d++)
-        bias[d] = y[d] * scale;
+    float *to = s->differences + s->n_differences++ * s->dim;
+    float factor = (float)(weight * sqrt(0.5));
+    for (size_t d = 0; d < s->dim; d++)
+        to[d] = (a[d] - b[d]) * factor;
 }
 
-static float scale_of(const struct sosie_whitening *whitening,
-                      const float *rows, size_t n, size_t dim, float *room)
+static bool same_identity(const struct sosie_trainer *t, size_t a, size_t b)
 {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        memcpy(room, rows + i * dim, dim * sizeof(float));
-        sosie_whitening_apply(whitening, room, room + dim);
-        sum += (double)sosie_kernels()->dot_f32(room + dim, room + dim, dim);
-    }
-    return sum > 0 ? (float)sqrt((double)(n * dim) / sum) : 1;
+    const struct sosie_dataset_photo *photos = t->dataset->photos;
+    return photos[a].identity >= 0 &&
+           photos[a].identity == photos[b].identity &&
+           (photos[a].group < 0 || photos[a].group != photos[b].group);
 }
 
-static enum sosie_status start_aspect(struct sosie_trainer *t, const char *name,
-                                      size_t k, const size_t *photos, size_t n,
-                                      struct sosie_error *err)
+/* Between photos of one product, which stand beside each other in the list of
+ * siblings; and between a photo and its second view, whose colours are turned,
+ * which count less if there are enough products. */
+static enum sosie_status shape_differences(struct sosie_trainer *t,
+                                           struct sample *s,
+                                           struct sosie_error *err)
 {
-    size_t dim = t->batch.dims[k], n_weights = 0, n_bias = 0;
-    float *weights = find_param(t, name, "weights", &n_weights);
-    float *bias = find_param(t, name, "bias", &n_bias);
-    struct sosie_whitening *whitening = NULL;
-    float *rows, *room;
-    enum sosie_status st;
-
-    if (!weights || !bias || n_bias != dim || n < 2 * dim)
-        return SOSIE_OK; /* a file gave it, or there is too little to see */
-    rows = malloc(n * dim * sizeof(*rows));
-    room = malloc(3 * dim * sizeof(*room));
-    st = rows && room ? trainer_look(t, photos, n, k, rows, err)
-                      : sosie_fail(err, SOSIE_NO_MEMORY, "aspects");
+    size_t n = 0, end = t->first_sibling[t->dataset->n_identities];
+    size_t *siblings = calloc(SAMPLE, sizeof(*siblings));
+    float *rows = malloc(SAMPLE * s->dim * sizeof(*rows));
+    enum sosie_status st = siblings && rows
+                               ? SOSIE_OK
+                               : sosie_fail(err, SOSIE_NO_MEMORY, "aspects");
+    s->n_differences = 0;
+    for (size_t i = 1; i < end && n + 2 <= SAMPLE && !st; i++)
+        if (same_identity(t, t->siblings[i - 1], t->siblings[i])) {
+            siblings[n++] = t->siblings[i - 1];
+            siblings[n++] = t->siblings[i];
+        }
+    if (!st && n)
+        st = trainer_look(t, siblings, n, false, rows, err);
+    for (size_t i = 0; i + 1 < n && !st; i += 2)
+        add_difference(s, rows + i * s->dim, rows + (i + 1) * s->dim, 1);
     if (!st)
-        st = sosie_whitening_fit(rows, n, dim, dim, &whitening, err);
-    if (!st)
-        turn_layer(whitening, weights, bias, dim, n_weights / dim,
-                   scale_of(whitening, rows, n, dim, room), room);
-    sosie_whitening_destroy(whitening);
-    free(room);
+        st = trainer_look(t, s->photos, s->n, true, rows, err);
+    for (size_t i = 0; i < s->n && !st; i++)
+        add_difference(s, s->rows + i * s->dim, rows + i * s->dim,
+                       n >= ENOUGH ? sqrt(VIEWS * (double)n / 2 / (double)s->n)
+                                   : 1);
+    free(siblings);
     free(rows);
     return st;
+}
+
+/* Between each photo and the next with the same label, of the first of the
+ * aspect's heads. */
+static void label_differences(const struct sosie_trainer *t,
+                              enum sosie_student_aspect aspect,
+                              struct sample *s)
+{
+    const struct sosie_student_options *student = &t->options.student;
+    size_t h = 0;
+    s->n_differences = 0;
+    while (h < student->n_heads && student->heads[h].aspect != aspect)
+        h++;
+    for (size_t i = 0; h < student->n_heads && i < s->n; i++) {
+        const struct sosie_dataset_photo *photos = t->dataset->photos;
+        int32_t label = photos[s->photos[i]].labels[t->columns[h]];
+        size_t k = i + 1;
+        while (k < s->n && photos[s->photos[k]].labels[t->columns[h]] != label)
+            k++;
+        if (label >= 0 && k < s->n)
+            add_difference(s, s->rows + i * s->dim, s->rows + k * s->dim, 1);
+    }
+}
+
+/* The factor that makes what comes out as large as random numbers. */
+static float scale_of(const struct sample *s, size_t n_out)
+{
+    double sum = 0;
+    size_t n = s->n < 256 ? s->n : 256;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n_out; j++) {
+            double y = 0;
+            for (size_t d = 0; d < s->dim; d++)
+                y += (double)s->matrix[j * s->dim + d] *
+                     (double)(s->rows[i * s->dim + d] - s->mean[d]);
+            sum += y * y;
+        }
+    return sum > 0 ? (float)sqrt((double)(n * n_out) / sum) : 1;
+}
+
+static enum sosie_status start_aspect(struct sosie_trainer *t,
+                                      enum sosie_student_aspect aspect,
+                                      struct sample *s, struct sosie_error *err)
+{
+    const char *name = sosie_student_aspect_name(aspect);
+    size_t dim = t->options.student.dims[aspect], n_weights = 0, n_bias = 0;
+    float *weights = find_param(t, name, "weights", &n_weights), scale;
+    float *bias = find_param(t, name, "bias", &n_bias);
+    enum sosie_status st = SOSIE_OK;
+
+    if (!weights || !bias || n_bias != dim || n_weights != dim * s->dim ||
+        s->n < 2 * dim || dim > s->dim)
+        return SOSIE_OK; /* a file gave it, or there is too little to see */
+    if (aspect == SOSIE_STUDENT_SHAPE)
+        st = shape_differences(t, s, err);
+    else
+        label_differences(t, aspect, s);
+    if (!st)
+        st = sosie_discriminant_fit(
+            &(struct sosie_discriminant_data){s->rows, s->n, s->differences,
+                                              s->n_differences, s->dim},
+            dim, t->options.seed + (uint64_t)aspect, s->matrix, s->mean, err);
+    if (st)
+        return st;
+    scale = scale_of(s, dim);
+    for (size_t j = 0; j < dim; j++) {
+        double y = 0;
+        for (size_t d = 0; d < s->dim; d++) {
+            weights[j * s->dim + d] = s->matrix[j * s->dim + d] * scale;
+            y -= (double)weights[j * s->dim + d] * (double)s->mean[d];
+        }
+        bias[j] = (float)y;
+    }
+    return SOSIE_OK;
+}
+
+static void release_sample(struct sample *s)
+{
+    if (!s)
+        return;
+    free(s->mean);
+    free(s->matrix);
+    free(s->differences);
+    free(s->rows);
+    free(s);
+}
+
+static enum sosie_status look_at_sample(struct sosie_trainer *t,
+                                        struct sample *s,
+                                        struct sosie_error *err)
+{
+    size_t stride = stride_of(t->n_train, SAMPLE), largest = 0;
+    for (size_t i = 0; i < t->n_train && s->n < SAMPLE; i += stride)
+        s->photos[s->n++] = t->train[i];
+    s->dim = trainer_features_dim(t);
+    for (int a = 0; a < SOSIE_STUDENT_ASPECTS; a++)
+        if (t->options.student.dims[a] > largest)
+            largest = t->options.student.dims[a];
+    s->rows = malloc(s->n * s->dim * sizeof(float));
+    s->differences = malloc(2 * (SAMPLE + s->n) * s->dim * sizeof(float));
+    s->matrix = malloc(largest * s->dim * sizeof(float));
+    s->mean = malloc(s->dim * sizeof(float));
+    if (!s->rows || !s->differences || !s->matrix || !s->mean)
+        return sosie_fail(err, SOSIE_NO_MEMORY, "aspects");
+    return trainer_look(t, s->photos, s->n, false, s->rows, err);
 }
 
 enum sosie_status trainer_start(struct sosie_trainer *t,
                                 struct sosie_error *err)
 {
-    size_t stride = stride_of(t->n_train, SAMPLE / 2), n = 0, photos[SAMPLE];
-    enum sosie_status st = SOSIE_OK;
+    struct sample *s;
+    enum sosie_status st;
     if (!t->options.student.init)
         return SOSIE_OK;
-    for (size_t i = 0; i < t->n_train && n < SAMPLE; i += stride)
-        photos[n++] = t->train[i];
-    for (int a = 0; a < SOSIE_STUDENT_ASPECTS && !st; a++) {
-        enum sosie_student_aspect aspect = (enum sosie_student_aspect)a;
+    s = calloc(1, sizeof(*s));
+    if (!s)
+        return sosie_fail(err, SOSIE_NO_MEMORY, "aspects");
+    st = look_at_sample(t, s, err);
+    for (int a = 0; a < SOSIE_STUDENT_ASPECTS && !st; a++)
         if (t->options.student.dims[a])
-            st = start_aspect(t, sosie_student_aspect_name(aspect),
-                              sosie_student_output(&t->options.student, aspect),
-                              photos, n, err);
-    }
+            st = start_aspect(t, (enum sosie_student_aspect)a, s, err);
+    release_sample(s);
     if (!st && t->optimiser.average)
         memcpy(t->optimiser.average, t->params, t->n_floats * sizeof(float));
     return st ? st : sosie_trainable_pack(t->trainable, err);
