@@ -114,6 +114,16 @@ class Root:
             call("chroot", self.folder, "useradd", "--create-home", self.user)
             (self.folder / "etc/sudoers.d/shop").write_text("shop ALL=(ALL) NOPASSWD: ALL\n")
         self.source = self.folder / self.home.lstrip("/") / "sosie"
+        self.processes = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        """Whatever happened, nothing goes on running in it."""
+        for process in self.processes:
+            process.kill()
+            process.wait()
 
     def bring(self, options):
         if options.release:
@@ -136,13 +146,15 @@ class Root:
                   "touch $R/dev/$d; mount --bind /dev/$d $R/dev/$d; done; chmod 1777 $R/dev/shm; ")
         # Ctrl-C is the demo's: this shell waits for how that ends.
         enter = 'trap : INT; chroot --userspec="$U" "$R" env -i "$@"; exit $?'
-        return subprocess.Popen(
+        process = subprocess.Popen(
             ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c",
              f"R={self.folder}; U={self.user}; {mounts} {enter}", "sh",
              *(f"{k}={v}" for k, v in self.environment.items()),
              "sh", "-c", inside, "sh", *command],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, start_new_session=True)
+        self.processes.append(process)
+        return process
 
     def packages(self):
         """{name: KiB}"""
@@ -262,13 +274,12 @@ def row(what, seconds, more=""):
 def one(suite, who, options):
     name = f"{suite}-{who}"
     say(f"\n{suite}, as {who}" + (f", from {options.release.name}" if options.release else ""))
-    root = Root(suite, who, options)
-    root.bring(options)
-    before = root.packages()
-    arguments = ["--no-open", "--port", str(free_port()), *options.demo]
-    if options.model:
-        arguments[:0] = ["--model", "../model.onnx"]
-    with open(options.cache / f"{name}.log", "w") as log:
+    with Root(suite, who, options) as root, open(options.cache / f"{name}.log", "w") as log:
+        root.bring(options)
+        before = root.packages()
+        arguments = ["--no-open", "--port", str(free_port()), *options.demo]
+        if options.model:
+            arguments[:0] = ["--model", "../model.onnx"]
         if options.interrupt:
             interrupt_each_step(root, arguments, log, options.interrupt)
         demo = Demo(root, arguments, log)
@@ -362,6 +373,7 @@ def main():
     options = parser.parse_args()
     # A shell's background jobs ignore Ctrl-C, and so would all that they start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     failed = 0
     try:
         if os.geteuid() != 0:
