@@ -1,4 +1,5 @@
-import { defineConfig } from "vitest/config";
+/// <reference types="vitest/config" />
+import { defineConfig } from "vite";
 
 export default defineConfig({
   // Nothing inlined: the page's policy allows no data: scripts or styles.
