@@ -20,7 +20,7 @@ struct sosie_augmentation sosie_augmentation_none(void)
 
 struct sosie_augmentation sosie_augmentation_shape(void)
 {
-    return (struct sosie_augmentation){.crop = 0.7F,
+    return (struct sosie_augmentation){.crop = 0.8F,
                                        .flip = 0.5F,
                                        .brightness = 0.3F,
                                        .contrast = 0.3F,
@@ -29,14 +29,15 @@ struct sosie_augmentation sosie_augmentation_shape(void)
                                        .grey = 0.1F,
                                        .blur = 0.1F,
                                        .jpeg = 0.3F,
-                                       .erase = 0.1F,
-                                       .background = 0.3F};
+                                       .background = 0.1F};
 }
 
 struct sosie_augmentation sosie_augmentation_colour(void)
 {
     struct sosie_augmentation augmentation = sosie_augmentation_shape();
-    augmentation.crop = 0.5F;
+    augmentation.crop = 0.7F;
+    augmentation.erase = 0.1F;
+    augmentation.background = 0.2F;
     augmentation.brightness = 0.2F;
     augmentation.contrast = 0.2F;
     augmentation.saturation = 0.15F;

@@ -30,7 +30,7 @@ struct sosie_trainer_options sosie_trainer_options_defaults(void)
         .second = sosie_augmentation_shape(),
         .optimiser = sosie_optimiser_options_defaults(SOSIE_ADAMW),
         .aspect_rate = 3,
-        .head_rate = 20,
+        .head_rate = 30,
         .repeats = 3,
         .like = 8,
         .warm_up = 0.05,

@@ -14,6 +14,9 @@
 #include "nn/trainable.h"
 #include "train/trainer.h"
 
+/* With so many photos of products that there are several of, what sets those
+ * apart is learned from them. */
+enum { TRAINER_ENOUGH = 1000 };
 enum { MAX_TRAINED = SOSIE_STUDENT_ASPECTS + SOSIE_DATASET_MAX_COLUMNS + 1 };
 
 /* A batch: views in pairs, 2j and 2j + 1. All arrays are (batch, ...). */
@@ -61,6 +64,7 @@ struct sosie_trainer {
     bool turned;            /* how shards look at photos */
     size_t *siblings;       /* train photos, by identity */
     size_t *first_sibling;  /* n_identities + 1 */
+    size_t n_related;       /* photos with siblings */
 
     struct sosie_input input;
     struct sosie_trainable *trainable;

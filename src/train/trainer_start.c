@@ -11,9 +11,8 @@
 
 enum { SAMPLE = 4096, TAUGHT_DIM = 256, CHUNK = 64 };
 
-/* With so many photos of products that there are several of, what their
- * differences say counts most: those of views are then VIEWS of them. */
-enum { ENOUGH = 1000 };
+/* What differences between views count for, of those between photos of one
+ * product, if there are enough of these. */
 static const double VIEWS = 0.3;
 
 /* Every k-th of n, so that there are at most `most`. */
@@ -94,8 +93,9 @@ static enum sosie_status shape_differences(struct sosie_trainer *t,
         st = trainer_look(t, s->photos, s->n, true, rows, err);
     for (size_t i = 0; i < s->n && !st; i++)
         add_difference(s, s->rows + i * s->dim, rows + i * s->dim,
-                       n >= ENOUGH ? sqrt(VIEWS * (double)n / 2 / (double)s->n)
-                                   : 1);
+                       n >= TRAINER_ENOUGH
+                           ? sqrt(VIEWS * (double)n / 2 / (double)s->n)
+                           : 1);
     free(siblings);
     free(rows);
     return st;

@@ -14,7 +14,7 @@ the root of the file system. Columns of the feed:
   kind    the 17 of the phone photos
   color, gender, title   of the products
   group   the same picture or near it; of the phone photos: their sender
-  product the design of a drawing
+  product what has the same title but for its colour; the design of a drawing
 
 Labels that one set has no word for are left empty there: training takes the
 labels that a photo has. Where a kind is one of the classes, it is given both.
@@ -24,6 +24,7 @@ import collections
 import csv
 import itertools
 import os
+import re
 
 AT_LEAST = 60  # photos to train on
 
@@ -65,9 +66,33 @@ def path(*parts):
     return os.path.relpath(os.path.join(*parts), "/")
 
 
+def stem(row, colours):
+    """What a title says but for colours, of one type and gender."""
+    words = re.findall(r"[a-z0-9']+", row["productDisplayName"].lower())
+    return (" ".join(w for w in words if w not in colours),
+            row["articleType"], row["gender"])
+
+
+def add_products(rows):
+    """A product is what has one stem in 2 to 8 photos of nearly as many colours.
+    Looser than `--variants`, which judges: of what is trained on alone."""
+    colours = {w for row in rows for w in row["baseColour"].lower().split()}
+    stems = collections.defaultdict(list)
+    for row in rows:
+        row["product"] = ""
+        stems[stem(row, colours)].append(row)
+    for number, like in enumerate(stems.values()):
+        n_colours = len({row["baseColour"] for row in like})
+        if 2 <= len(like) <= 8 and n_colours > 1 and n_colours >= 0.7 * len(like):
+            for row in like:
+                if row["split"] == "train":
+                    row["product"] = f"P{number}"
+
+
 def products(folder):
     with open(os.path.join(folder, "styles.csv"), encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
+    add_products(rows)
     types = collections.Counter()
     for row in rows:
         row["class"] = LIKE.get(row["articleType"], row["articleType"])
@@ -83,7 +108,8 @@ def products(folder):
             "kind": "",
             "color": "" if row["baseColour"] == "NA" else row["baseColour"],
             "gender": row["gender"],
-            "title": row["productDisplayName"], "product": "",
+            "title": row["productDisplayName"],
+            "product": row["product"],
         }
 
 

@@ -24,8 +24,8 @@ resume=()
 [ -f "$folder/sosie-f32.onnx.checkpoint" ] && resume=(--resume)
 build/sosie train "$folder/all.csv" --images / -o "$folder/sosie-f32.onnx" \
   --init "$init" --size 192 --labels class,kind,color,gender \
-  --identity product --variants --epochs 3 \
-  --losses heads=0.05,identity=1,colour=0.1,histogram=0.5,teacher=0 \
+  --identity product --epochs 1.1 \
+  --losses heads=0.05,identity=1,colour=0.05,histogram=0.25,teacher=0 \
   --cache "$folder" --report "$folder/training.html" "${resume[@]}"
 build/sosie model quantize "$folder/sosie-f32.onnx" "$folder/all.csv" \
   --images / -o "$folder/sosie.onnx"
