@@ -56,7 +56,7 @@ def prepare(folder):
 
 def serve(line, folder, environment):
     """A server in the background, once it answers."""
-    process = subprocess.Popen(line, shell=True, cwd=folder, env=environment,
+    process = subprocess.Popen("exec " + line, shell=True, cwd=folder, env=environment,
                                stderr=subprocess.PIPE, text=True, start_new_session=True)
     for said in process.stderr:
         if "http://" in said:
@@ -88,7 +88,7 @@ def its_commands_work():
                     continue
                 # an answer that is no success is a failure
                 done = subprocess.run(re.sub(r"^curl ", "curl -fsS ", line), shell=True,
-                                      cwd=folder, env=environment, text=True,
+                                      cwd=folder, env=environment, errors="replace",
                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
                 print(f"# {time.monotonic() - start:.1f} s: {line}", flush=True)
                 assert done.returncode == 0, f"{line}\n{done.stdout}"
