@@ -26,6 +26,11 @@ static const char help[] =
     "  --arch NAME          or a network of our own: sosie-s, sosie-m, "
     "sosie-l\n"
     "                       (default sosie-s)\n"
+    "  --freeze             leaves the features of that network as they are: "
+    "faster,\n"
+    "                       and what they tell apart stays told apart\n"
+    "  --anew LIST          aspects that are not taken from the file: shape,\n"
+    "                       colour, kind\n"
     "  --size N             its input's sides, pixels (default: the file's; "
     "128)\n"
     "  --labels LIST        labels to learn (default class); color makes the\n"
@@ -230,6 +235,25 @@ static bool read_losses(const char *text, struct sosie_loss_weights *weights)
     return read_weights(text, all, sizeof(all) / sizeof(*all));
 }
 
+/* Names of aspects, commas between; false for one that is none. */
+static bool read_anew(const char *text, bool *anew)
+{
+    while (*text) {
+        size_t length = strcspn(text, ",");
+        bool known = false;
+        for (int a = 0; a < SOSIE_STUDENT_ASPECTS; a++) {
+            const char *name =
+                sosie_student_aspect_name((enum sosie_student_aspect)a);
+            if (strlen(name) == length && !strncmp(name, text, length))
+                known = anew[a] = true;
+        }
+        if (!known)
+            return false;
+        text += length + (text[length] == ',');
+    }
+    return true;
+}
+
 /* Of aspects, in a search that says nothing else. */
 static bool read_aspects(const char *text, float *weights)
 {
@@ -244,6 +268,8 @@ static bool read_aspects(const char *text, float *weights)
 enum {
     OPT_INIT = 256,
     OPT_ARCH,
+    OPT_FREEZE,
+    OPT_ANEW,
     OPT_SIZE,
     OPT_LABELS,
     OPT_TEACHER,
@@ -276,6 +302,8 @@ enum {
 static const struct option longs[] = {
     {"init", required_argument, NULL, OPT_INIT},
     {"arch", required_argument, NULL, OPT_ARCH},
+    {"freeze", no_argument, NULL, OPT_FREEZE},
+    {"anew", required_argument, NULL, OPT_ANEW},
     {"size", required_argument, NULL, OPT_SIZE},
     {"labels", required_argument, NULL, OPT_LABELS},
     {"teacher", required_argument, NULL, OPT_TEACHER},
@@ -401,6 +429,13 @@ static int read_option(int option, char **argv, struct command *command,
         break;
     case OPT_ARCH:
         trainer->student.arch = optarg;
+        break;
+    case OPT_FREEZE:
+        trainer->student.freeze = true;
+        break;
+    case OPT_ANEW:
+        if (!read_anew(optarg, trainer->student.anew))
+            return bad_value("anew", optarg, "of shape, colour and kind");
         break;
     case OPT_LABELS:
         free(command->labels);
@@ -534,6 +569,8 @@ static int check(const struct command *command,
         return cli_usage("train", "needs -o MODEL.onnx");
     if (o->trainer.student.init && o->trainer.student.arch)
         return cli_usage("train", "takes --init or --arch, not both");
+    if (!o->trainer.student.init && o->trainer.student.freeze)
+        return cli_usage("train", "--freeze needs --init MODEL.onnx");
     return 0;
 }
 

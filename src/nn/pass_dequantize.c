@@ -3,6 +3,7 @@
 #include "nn/net_impl.h"
 #include "nn/passes.h"
 
+#include <math.h>
 #include <string.h>
 
 static bool same_quant(const struct sosie_quant *a, const struct sosie_quant *b)
@@ -10,6 +11,20 @@ static bool same_quant(const struct sosie_quant *a, const struct sosie_quant *b)
     return a->n == 1 && b->n == 1 &&
            !memcmp(a->scales, b->scales, sizeof(*a->scales)) &&
            a->zero_points[0] == b->zero_points[0];
+}
+
+/* A Clip right behind another, which nothing else reads, is one Clip. */
+static void merge_clips(const struct sosie_graph *graph,
+                        const struct sosie_links *links,
+                        struct sosie_node *clip)
+{
+    const struct sosie_node *before =
+        sosie_lone(graph, links, clip->inputs[0], SOSIE_OP_CLIP);
+    if (!before || before->n_posts)
+        return;
+    clip->act.a = fmaxf(clip->act.a, before->act.a);
+    clip->act.b = fminf(clip->act.b, before->act.b);
+    clip->inputs[0] = before->inputs[0];
 }
 
 /* To bytes and back is a Clip to what the bytes can say, but for the rounding.
@@ -32,6 +47,7 @@ static void clip_pairs(struct sosie_graph *graph, struct sosie_links *links)
         dq->act = (struct sosie_act){(low - zero) * quant->scales[0],
                                      (low + 255.0F - zero) * quant->scales[0]};
         dq->op = SOSIE_OP_CLIP;
+        merge_clips(graph, links, dq);
     }
 }
 

@@ -45,7 +45,8 @@ static enum sosie_status add_param(struct sosie_trainable *t,
                           "another: that can't be trained",
                           node->name, sosie_op_name(node->op), value->name);
     t->param_of[id] = (uint32_t)t->n_params;
-    t->params[t->n_params++] = (struct sosie_param){id, kind, t->n_floats, n};
+    t->params[t->n_params++] = (struct sosie_param){
+        id, kind, !t->options.frozen || !t->options.frozen[id], t->n_floats, n};
     t->n_floats += (n + 15) / 16 * 16; /* each starts on a cache line */
     return SOSIE_OK;
 }
@@ -151,7 +152,14 @@ static bool mixes_photos(const struct sosie_trainable *t,
 #pragma GCC diagnostic pop
 }
 
-/* With the batch; and whether a parameter is upstream. */
+static bool wants_grad(const struct sosie_trainable *t, sosie_value_id id)
+{
+    return id != SOSIE_NO_VALUE && (t->values[id].wants_grad ||
+                                    (t->param_of[id] != UINT32_MAX &&
+                                     t->params[t->param_of[id]].is_trained));
+}
+
+/* With the batch; and whether a parameter that is trained is upstream. */
 static enum sosie_status find_values(struct sosie_trainable *t,
                                      struct sosie_error *err)
 {
@@ -180,10 +188,7 @@ static enum sosie_status find_values(struct sosie_trainable *t,
         if (sosie_shape_check(&out->shape, err))
             return SOSIE_REFUSED;
         for (size_t k = 0; k < node->n_inputs; k++)
-            if (node->inputs[k] != SOSIE_NO_VALUE &&
-                (t->param_of[node->inputs[k]] != UINT32_MAX ||
-                 t->values[node->inputs[k]].wants_grad))
-                out->wants_grad = true;
+            out->wants_grad |= wants_grad(t, node->inputs[k]);
     }
     return SOSIE_OK;
 }
@@ -201,7 +206,7 @@ static enum sosie_status find_outputs(struct sosie_trainable *t,
     for (size_t k = 0; k < t->graph.n_outputs; k++) {
         const struct sosie_trainable_value *v = &t->values[t->graph.outputs[k]];
         size_t size = sosie_shape_count(&v->shape) * sizeof(float);
-        if (!v->wants_grad)
+        if (!v->wants_grad && !t->options.frozen)
             return sosie_fail(err, SOSIE_REFUSED,
                               "output '%.80s' depends on nothing that can be "
                               "trained",
@@ -503,6 +508,7 @@ sosie_trainable_create(struct sosie_graph *graph,
         if (!t->packed)
             st = sosie_fail(err, SOSIE_NO_MEMORY, "packed weights");
     }
+    t->options.frozen = NULL;
     if (!st)
         st = sosie_trainable_pack(t, err);
     if (st) {

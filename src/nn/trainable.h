@@ -37,6 +37,11 @@ struct sosie_trainable_options {
     bool plain; /* plain C instead of oneDNN */
     bool bf16;  /* activations and their gradients in bfloat16; parameters and
                    their gradients stay in float32 */
+    /* Of each value whether it stays as it is, if it is a constant that could
+     * be trained; NULL: none does. What leads to nothing else has no backward
+     * pass; batch normalisations there still take a batch's statistics. Read
+     * while the trainable is created. */
+    const bool *frozen;
 };
 
 enum sosie_param_kind {
@@ -53,6 +58,7 @@ enum sosie_param_kind {
 struct sosie_param {
     sosie_value_id value;
     enum sosie_param_kind kind;
+    bool is_trained;  /* else its gradient means nothing */
     size_t offset, n; /* floats in the block */
 };
 

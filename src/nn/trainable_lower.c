@@ -401,6 +401,8 @@ static enum sosie_status lower_outputs(struct sosie_trainable_walk *walk,
         sosie_value_id id = t->graph.outputs[k];
         struct sosie_spot spot = {SOSIE_AT_OUTPUT, k, NULL};
         walk->temp = 0;
+        if (backward && !t->values[id].wants_grad)
+            continue; /* frozen */
         st = sosie_training_dense(walk, &t->values[id].shape, &spot.md, err);
         if (!st && backward) {
             spot.place = SOSIE_AT_OUTPUT_GRAD;

@@ -150,6 +150,23 @@ enum sosie_status sosie_arch_add(struct sosie_graph *graph, const char *name,
     return b.st;
 }
 
+/* ---- colours ------------------------------------------------------------- */
+
+/* Means of squares of pixels, so that about COLOUR_SIDE by COLOUR_SIDE are left
+ * of an image. */
+enum { COLOUR_SIDE = 64 };
+
+static sosie_value_id shrink(struct builder *b, sosie_value_id x)
+{
+    const size_t *dims = b->graph->values[x].shape.dims;
+    size_t y = dims[2] / COLOUR_SIDE, w = dims[3] / COLOUR_SIDE;
+    struct sosie_node pool = {
+        .op = SOSIE_OP_AVERAGE_POOL, .n_inputs = 1, .inputs = {x}};
+    pool.pool.window = (struct sosie_window){
+        .kernel = {y, w}, .strides = {y, w}, .dilations = {1, 1}};
+    return y < 2 && w < 2 ? x : add(b, &pool);
+}
+
 enum sosie_status sosie_arch_add_colour(struct sosie_graph *graph,
                                         sosie_value_id input, uint64_t seed,
                                         sosie_value_id *means_of,
@@ -157,12 +174,19 @@ enum sosie_status sosie_arch_add_colour(struct sosie_graph *graph,
 {
     struct builder b = {
         .graph = graph, .prefix = SOSIE_COLOUR_BODY, .err = err};
-    static const size_t widths[] = {16, 32, 64};
-    sosie_value_id x = input;
+    struct sosie_node concat = {
+        .op = SOSIE_OP_CONCAT, .n_inputs = 2, .axis = 1};
+    sosie_value_id x = shrink(&b, input), y;
     sosie_random_seed(&b.random, seed);
-    for (size_t i = 0; i < sizeof(widths) / sizeof(*widths); i++)
-        x = relu(&b, conv(&b, x, widths[i], 3, 2, 1));
-    x = relu(&b, conv(&b, x, 96, 1, 1, 1));
-    *means_of = means(&b, x);
+    y = relu(&b, conv(&b, x, 32, 1, 1, 1));
+    y = relu(&b, conv(&b, y, 64, 1, 1, 1));
+    concat.inputs[0] = means(&b, y);
+    y = relu(&b, conv(&b, x, 32, 3, 2, 1));
+    y = relu(&b, conv(&b, y, 64, 3, 2, 1));
+    y = relu(&b, conv(&b, y, 96, 3, 1, 1));
+    y = relu(&b, conv(&b, y, 128, 3, 2, 1));
+    y = relu(&b, conv(&b, y, 192, 1, 1, 1));
+    concat.inputs[1] = means(&b, y);
+    *means_of = add(&b, &concat);
     return b.st;
 }

@@ -221,17 +221,25 @@ static void copy_metadata(const struct sosie_onnx *onnx, const char *key,
     snprintf(to, room, "%s", text ? text : usual);
 }
 
-/* A reader's graph has no outputs of its own yet: what they need is kept. */
-static enum sosie_status dequantize(struct sosie_onnx *onnx,
-                                    struct sosie_error *err)
+/* In floats and, to be frozen, with its normalisations folded. A reader's graph
+ * has no outputs of its own yet: what they need is kept. */
+static enum sosie_status prepare(const struct sosie_student_options *options,
+                                 struct sosie_onnx *onnx,
+                                 struct sosie_error *err)
 {
     struct sosie_graph *graph = &onnx->graph;
+    bool is_quantized = sosie_graph_is_quantized(graph);
+    enum sosie_status st = SOSIE_OK;
+    if (!is_quantized && !options->freeze)
+        return SOSIE_OK;
     if (onnx->n_outputs > SOSIE_MAX_OUTPUTS)
         return sosie_fail(err, SOSIE_REFUSED, "%zu outputs, expected up to %d",
                           onnx->n_outputs, SOSIE_MAX_OUTPUTS);
     for (size_t i = 0; i < onnx->n_outputs; i++)
         graph->outputs[graph->n_outputs++] = onnx->outputs[i].value;
-    return sosie_graph_dequantize(graph, err);
+    if (is_quantized)
+        st = sosie_graph_dequantize(graph, err);
+    return st || !options->freeze ? st : sosie_graph_simplify(graph, err);
 }
 
 static enum sosie_status add_file(const struct sosie_student_options *options,
@@ -249,8 +257,8 @@ static enum sosie_status add_file(const struct sosie_student_options *options,
     st = sosie_onnx_read(student->bytes, size, NULL, &student->onnx, err);
     if (!st)
         st = sosie_input_read(&student->onnx, &student->input, err);
-    if (!st && sosie_graph_is_quantized(&student->onnx.graph))
-        st = dequantize(&student->onnx, err);
+    if (!st)
+        st = prepare(options, &student->onnx, err);
     if (!st)
         st = find_features(&student->onnx, &student->features, err);
     if (!st) {
@@ -264,10 +272,11 @@ static enum sosie_status add_file(const struct sosie_student_options *options,
     if (!st) {
         student->features = map[student->features];
         for (int a = 0; a < SOSIE_STUDENT_ASPECTS; a++)
-            aspects->values[a] = find_aspect(
-                &student->onnx, map,
-                sosie_student_aspect_name((enum sosie_student_aspect)a),
-                options->dims[a]);
+            if (!options->anew[a])
+                aspects->values[a] = find_aspect(
+                    &student->onnx, map,
+                    sosie_student_aspect_name((enum sosie_student_aspect)a),
+                    options->dims[a]);
         copy_metadata(&student->onnx, "input.scale", "0.00392156862745098",
                       student->scale, sizeof(student->scale));
         copy_metadata(&student->onnx, "input.bias", "0", student->bias,
@@ -318,7 +327,9 @@ static enum sosie_status add_arch(const struct sosie_student_options *options,
 
 /* ---- aspects and heads --------------------------------------------------- */
 
-/* n linear functions of x. */
+enum { HIDDEN = 384 }; /* numbers of a perceptron's hidden layer */
+
+/* n linear functions of x: random ones, or 0. */
 static enum sosie_status add_linear(struct sosie_graph *graph, const char *name,
                                     sosie_value_id x, size_t n,
                                     struct sosie_random *random,
@@ -335,7 +346,7 @@ static enum sosie_status add_linear(struct sosie_graph *graph, const char *name,
     node.inputs[SOSIE_GEMM_A] = x;
     snprintf(text, sizeof(text), "%s.weights", name);
     st = sosie_add_weights(graph, text, &(struct sosie_shape){2, {n, in}},
-                           random, 1.0F / sqrtf((float)in),
+                           random, random ? 1.0F / sqrtf((float)in) : 0,
                            &node.inputs[SOSIE_GEMM_B], err);
     snprintf(text, sizeof(text), "%s.bias", name);
     if (!st)
@@ -355,28 +366,89 @@ static const char *head_name(const struct sosie_student_options *options,
     return text;
 }
 
-/* Adds what a small body of its own sees to a file's aspect of colour. */
+/* x with every number of mean 0 and deviation 1: those of a network differ by
+ * orders of magnitude, and a perceptron would see the large ones alone. */
+static enum sosie_status add_normal(struct sosie_graph *graph,
+                                    const char *aspect, sosie_value_id x,
+                                    sosie_value_id *out,
+                                    struct sosie_error *err)
+{
+    static const struct {
+        const char *name;
+        float value;
+    } params[] = {{"scale", 1}, {"shift", 0}, {"mean", 0}, {"variance", 1}};
+    struct sosie_node norm = {.op = SOSIE_OP_BATCH_NORM,
+                              .n_inputs = 5,
+                              .inputs = {x},
+                              .epsilon = 1e-5F};
+    struct sosie_shape vector = {1, {graph->values[x].shape.dims[1]}};
+    char name[64];
+    enum sosie_status st = SOSIE_OK;
+    for (size_t k = 0; k < 4 && !st; k++) {
+        snprintf(name, sizeof(name), "%s.normal.%s", aspect, params[k].name);
+        st = sosie_add_weights(graph, name, &vector, NULL, params[k].value,
+                               &norm.inputs[SOSIE_BN_SCALE + k], err);
+    }
+    snprintf(name, sizeof(name), "%s.normal", aspect);
+    norm.name = name;
+    return st ? st : sosie_graph_add_node(graph, &norm, name, out, err);
+}
+
+/* What a perceptron reads: the features and, for colour, what a small body of
+ * its own sees. */
 static enum sosie_status
-add_colours(const struct sosie_student_options *options,
-            struct sosie_student *student, struct sosie_random *random,
-            sosie_value_id *colour, struct sosie_error *err)
+perceptron_input(const struct sosie_student_options *options,
+                 struct sosie_student *student,
+                 enum sosie_student_aspect aspect, sosie_value_id *x,
+                 struct sosie_error *err)
 {
     struct sosie_graph *graph = &student->graph;
-    struct sosie_node sum = {
-        .name = "colour.sum", .op = SOSIE_OP_ADD, .n_inputs = 2};
-    sosie_value_id means;
+    struct sosie_node concat = {.name = "colour.features",
+                                .op = SOSIE_OP_CONCAT,
+                                .n_inputs = 2,
+                                .axis = 1};
     enum sosie_status st;
-    if (!options->init || student->input.channels_last)
+    *x = student->features;
+    if (aspect != SOSIE_STUDENT_COLOUR || student->input.channels_last)
         return SOSIE_OK;
-    sum.inputs[0] = *colour;
+    concat.inputs[0] = *x;
     st = sosie_arch_add_colour(graph, graph->inputs[0], options->seed + 2,
-                               &means, err);
-    if (!st)
-        st = add_linear(graph, SOSIE_COLOUR_BODY "aspect", means,
-                        options->dims[SOSIE_STUDENT_COLOUR], random,
-                        &sum.inputs[1], err);
+                               &concat.inputs[1], err);
     return st ? st
-              : sosie_graph_add_node(graph, &sum, "colour.sum", colour, err);
+              : sosie_graph_add_node(graph, &concat, "colour.features", x, err);
+}
+
+/* *value: an aspect, and added to it a perceptron that starts as nothing. */
+static enum sosie_status
+add_perceptron(const struct sosie_student_options *options,
+               struct sosie_student *student, enum sosie_student_aspect aspect,
+               struct sosie_random *random, sosie_value_id *value,
+               struct sosie_error *err)
+{
+    struct sosie_graph *graph = &student->graph;
+    const char *prefix = sosie_student_aspect_name(aspect);
+    struct sosie_node relu = {.op = SOSIE_OP_RELU, .n_inputs = 1};
+    struct sosie_node sum = {
+        .op = SOSIE_OP_ADD, .n_inputs = 2, .inputs = {*value}};
+    char name[64];
+    sosie_value_id x;
+    enum sosie_status st = perceptron_input(options, student, aspect, &x, err);
+    if (!st)
+        st = add_normal(graph, prefix, x, &x, err);
+    snprintf(name, sizeof(name), "%s.hidden", prefix);
+    if (!st)
+        st = add_linear(graph, name, x, HIDDEN, random, &relu.inputs[0], err);
+    snprintf(name, sizeof(name), "%s.active", prefix);
+    relu.name = name;
+    if (!st)
+        st = sosie_graph_add_node(graph, &relu, name, &x, err);
+    snprintf(name, sizeof(name), "%s.more", prefix);
+    if (!st)
+        st = add_linear(graph, name, x, options->dims[aspect], NULL,
+                        &sum.inputs[1], err);
+    snprintf(name, sizeof(name), "%s.sum", prefix);
+    sum.name = name;
+    return st ? st : sosie_graph_add_node(graph, &sum, name, value, err);
 }
 
 static enum sosie_status add_heads(const struct sosie_student_options *options,
@@ -404,9 +476,10 @@ static enum sosie_status add_heads(const struct sosie_student_options *options,
                 graph, sosie_student_aspect_name((enum sosie_student_aspect)a),
                 student->features, options->dims[a], &random,
                 &aspects.values[a], err);
-            if (!st && a == SOSIE_STUDENT_COLOUR)
-                st = add_colours(options, student, &random, &aspects.values[a],
-                                 err);
+            if (!st && options->init && a != SOSIE_STUDENT_SHAPE)
+                st = add_perceptron(options, student,
+                                    (enum sosie_student_aspect)a, &random,
+                                    &aspects.values[a], err);
         }
         graph->outputs[graph->n_outputs++] = aspects.values[a];
     }
@@ -432,6 +505,26 @@ static void set_dense_strides(struct sosie_input *input)
                                 (const size_t[4]){3 * w * h, w * h, w, 1});
 }
 
+/* Notes what the features are made of: nodes stand in order, so that one walk
+ * back finds it. */
+static enum sosie_status freeze(struct sosie_student *student,
+                                struct sosie_error *err)
+{
+    const struct sosie_graph *graph = &student->graph;
+    student->frozen = calloc(graph->n_values + 1, sizeof(*student->frozen));
+    if (!student->frozen)
+        return sosie_fail(err, SOSIE_NO_MEMORY, "a network to train");
+    student->frozen[student->features] = true;
+    for (size_t i = graph->n_nodes; i-- > 0;) {
+        const struct sosie_node *node = &graph->nodes[i];
+        for (size_t k = 0; k < node->n_inputs && student->frozen[node->output];
+             k++)
+            if (node->inputs[k] != SOSIE_NO_VALUE)
+                student->frozen[node->inputs[k]] = true;
+    }
+    return SOSIE_OK;
+}
+
 enum sosie_status
 sosie_student_init(const struct sosie_student_options *options,
                    struct sosie_student *student, struct sosie_error *err)
@@ -454,6 +547,8 @@ sosie_student_init(const struct sosie_student_options *options,
     if (!st)
         student->features =
             student->graph.outputs[student->graph.n_outputs - 1];
+    if (!st && options->freeze)
+        st = freeze(student, err);
     set_dense_strides(&student->input);
     if (st)
         sosie_student_release(student);
@@ -464,6 +559,7 @@ void sosie_student_release(struct sosie_student *student)
 {
     sosie_graph_release(&student->graph);
     sosie_onnx_release(&student->onnx);
+    free(student->frozen);
     free(student->bytes);
     *student = (struct sosie_student){.features = SOSIE_NO_VALUE};
 }

@@ -8,12 +8,15 @@
  * a family of our own. The features of a file are its own and the means of its
  * residual sums: on a shop's photos, linear discriminants of both find the same
  * product in another colour half as often again as those of its own alone. The
- * *aspects* of the embedding are linear functions of the features: what a
- * product looks like but for its colour, its colours, and what kind of thing it
- * is. They are apart because what draws photos of one class together pushes
- * what tells them from one another out of an embedding. Heads read the aspect
- * that their label belongs to. A file that training wrote is taken up again
- * with its aspects (its outputs of these names).
+ * *aspects* of the embedding are functions of the features: what a product
+ * looks like but for its colour, its colours, and what kind of thing it is.
+ * They are apart because what draws photos of one class together pushes what
+ * tells them from one another out of an embedding. They are linear, and start
+ * as linear discriminants; of a file's network, kind and colour have a
+ * perceptron of one hidden layer added, since no line parts all classes, and
+ * that of colour looks through a small body of its own, too. Heads read the
+ * aspect that their label belongs to. A file that training wrote is taken up
+ * again with its aspects (its outputs of these names).
  *
  * What is written is standard ONNX: outputs `embedding` (the aspects, one after
  * the other), `logits` (of the first head), `<label>_logits` (of the others),
@@ -56,7 +59,9 @@ struct sosie_student_options {
         weights[SOSIE_STUDENT_ASPECTS]; /* of a search that says nothing else */
     size_t n_heads;
     struct sosie_student_head heads[SOSIE_DATASET_MAX_COLUMNS];
-    uint64_t seed; /* of the weights that no file has */
+    bool freeze;                      /* the features stay as they are */
+    bool anew[SOSIE_STUDENT_ASPECTS]; /* not to be taken from the file */
+    uint64_t seed;                    /* of the weights that no file has */
 };
 
 /* A graph whose outputs are the aspects that there are, then each head's
@@ -67,7 +72,8 @@ struct sosie_student {
     sosie_value_id features;
     sosie_value_id first_new, end_new; /* values that no file gave: those of
                                           aspects and heads */
-    char scale[128], bias[128];        /* of the input, as in metadata */
+    bool *frozen; /* of each value: a constant of frozen features; or NULL */
+    char scale[128], bias[128]; /* of the input, as in metadata */
     bool bgr;
     struct sosie_onnx onnx; /* lends the graph its constants, out of */
     unsigned char *bytes;   /* the file's */
@@ -117,9 +123,10 @@ sosie_arch_add(struct sosie_graph *graph, const char *name,
                sosie_value_id input, uint64_t seed, sosie_value_id *features,
                struct sosie_error *err);
 
-/* Adds a small body that looks at colours alone, (1, 96): of a file's network
- * whose colours must not change what it knows of shapes. Its values' names
- * start with SOSIE_COLOUR_BODY. */
+/* Adds a small body that looks at colours alone, (1, 256), in a photo made
+ * small: functions of single pixels, whose means are a histogram that is
+ * learned, and a few convolutions, which see what the photo is of. Its values'
+ * names start with SOSIE_COLOUR_BODY. */
 #define SOSIE_COLOUR_BODY "colour.body."
 SOSIE_MUST_CHECK enum sosie_status
 sosie_arch_add_colour(struct sosie_graph *graph, sosie_value_id input,

@@ -111,13 +111,14 @@ static enum sosie_status make_trainable(struct sosie_trainer *t, bool bf16,
                                         struct sosie_trainable **out,
                                         struct sosie_error *err)
 {
-    const struct sosie_trainable_options options = {
+    struct sosie_trainable_options options = {
         .n = t->options.shard, .plain = t->options.plain, .bf16 = bf16};
     struct sosie_student *student = &t->students[t->n_students];
     enum sosie_status st =
         sosie_student_init(&t->options.student, student, err);
     if (st)
         return st;
+    options.frozen = student->frozen;
     t->n_students++;
     t->input = student->input;
     return sosie_trainable_create(&student->graph, &options, out, err);
@@ -168,8 +169,8 @@ bool trainer_is_new(const struct sosie_trainer *t,
            param->value < student->end_new;
 }
 
-/* Relative to what a file gave. An aspect is a matrix from the features, which
- * starts well; heads and the body for colours start from nothing. */
+/* Relative to what a file gave. An aspect has a matrix from the features, which
+ * starts well; all else starts from nothing. */
 static float rate_factor(const struct sosie_trainer *t,
                          const struct sosie_param *param)
 {
@@ -181,8 +182,8 @@ static float rate_factor(const struct sosie_trainer *t,
         const char *aspect =
             sosie_student_aspect_name((enum sosie_student_aspect)a);
         size_t n = strlen(aspect);
-        if (!strncmp(name, aspect, n) && name[n] == '.' &&
-            strncmp(name, SOSIE_COLOUR_BODY, strlen(SOSIE_COLOUR_BODY)))
+        if (!strncmp(name, aspect, n) &&
+            (!strcmp(name + n, ".weights") || !strcmp(name + n, ".bias")))
             return t->options.aspect_rate;
     }
     return t->options.head_rate;
@@ -201,7 +202,7 @@ static enum sosie_status make_slices(struct sosie_trainer *t,
         return sosie_fail(err, SOSIE_NO_MEMORY, "the optimiser");
     for (size_t p = 0; p < t->n_params; p++) {
         const struct sosie_param *param = &t->param_list[p];
-        if (param->kind >= SOSIE_PARAM_MEAN)
+        if (param->kind >= SOSIE_PARAM_MEAN || !param->is_trained)
             continue;
         t->slices[t->n_slices++] = (struct sosie_slice_options){
             .offset = param->offset,
@@ -252,6 +253,8 @@ sosie_trainer_create(const struct sosie_dataset *dataset,
     t->options.student.seed = options->seed;
     if (!(t->options.rate > 0))
         t->options.rate = options->student.init ? 5e-5F : 5e-4F;
+    if (!(t->options.weights.identity > 0))
+        t->options.repeats = t->options.like = 1;
     t->dataset = dataset;
     t->pixels = pixels;
     st = check_options(options, err);
@@ -353,7 +356,7 @@ static void update_statistics(struct sosie_trainer *t)
         const struct sosie_param *param = &t->param_list[p];
         float *running = t->params + param->offset;
         const float *batch = t->grads + param->offset;
-        if (param->kind < SOSIE_PARAM_MEAN)
+        if (param->kind < SOSIE_PARAM_MEAN || !param->is_trained)
             continue;
         for (size_t i = 0; i < param->n; i++)
             running[i] += STATISTICS_MOMENTUM * (batch[i] - running[i]);

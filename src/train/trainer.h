@@ -17,6 +17,8 @@
  *   teacher  how another network relates the photos, as they are, is kept by
  *            the first views' shape (relations)
  *
+ * Without a loss of identity all views are first ones.
+ *
  * Everything is drawn from the seed, the number of the step and the place in
  * the batch, and sums have a fixed order: the same options give the same
  * network on one kind of machine, with any number of workers, and resumed as

@@ -174,6 +174,13 @@ static int32_t sought(const struct sosie_trainer *t, size_t photo)
                : (int32_t)(t->dataset->n_identities + photo);
 }
 
+/* Views whose colours are turned are there to be drawn to the first ones: where
+ * no loss does that, all are first ones. */
+static bool is_second(const struct sosie_trainer *t, size_t view)
+{
+    return view % 2 && t->options.weights.identity > 0;
+}
+
 static void put_photo(struct sosie_trainer *t, size_t view, size_t photo)
 {
     const struct sosie_dataset_photo *p = &t->dataset->photos[photo];
@@ -184,7 +191,7 @@ static void put_photo(struct sosie_trainer *t, size_t view, size_t photo)
     for (size_t h = 0; h < t->options.student.n_heads; h++)
         b->labels[h][view] =
             t->options.student.heads[h].aspect == SOSIE_STUDENT_COLOUR &&
-                    view % 2
+                    is_second(t, view)
                 ? -1
                 : p->labels[t->columns[h]];
 }
@@ -220,8 +227,8 @@ static enum sosie_status view_forward(struct trainer_shard *shard, size_t view,
     struct sosie_random random = random_at(t, 3, t->step, view);
     size_t size = (size_t)3 * input->width * input->height;
     enum sosie_status st = sosie_augment(
-        view % 2 ? &t->options.second : &t->options.first, &photo, &random,
-        input->fit, input->width, input->height, shard->rgb, err);
+        is_second(t, view) ? &t->options.second : &t->options.first, &photo,
+        &random, input->fit, input->width, input->height, shard->rgb, err);
     if (st)
         return st;
     sosie_input_fill(input, shard->rgb,

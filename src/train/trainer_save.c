@@ -82,15 +82,16 @@ static struct sosie_digest digest_of(const struct sosie_trainer *t)
     snprintf(
         text, sizeof(text),
         "%" PRIu64 "|%u|%zu|%zu|%zu|%" PRIu64
-        "|%zu|%zu|%zu|%a|%a|%a|%a|%a|%a|%a|"
+        "|%zu|%zu|%zu|%d%d%d%d|%a|%a|%a|%a|%a|%a|%a|"
         "%s|%s|%d|%a|%a|%a|%a|%a|%a|%a|%a|%a|%a|%a|%zu|%zu|%d|%d|%zu|%" PRIu64,
         files, o->student.size, o->student.dims[0], o->student.dims[1],
         o->student.dims[2], o->seed, o->batch, o->shard, t->n_steps,
-        (double)o->weights.heads, (double)o->weights.identity,
-        (double)o->weights.colour, (double)o->weights.histogram,
-        (double)o->weights.teacher, (double)o->smoothing,
-        (double)o->temperature, first, second, (int)p->kind,
-        (double)p->momentum, (double)p->beta1, (double)p->beta2,
+        o->student.freeze, o->student.anew[0], o->student.anew[1],
+        o->student.anew[2], (double)o->weights.heads,
+        (double)o->weights.identity, (double)o->weights.colour,
+        (double)o->weights.histogram, (double)o->weights.teacher,
+        (double)o->smoothing, (double)o->temperature, first, second,
+        (int)p->kind, (double)p->momentum, (double)p->beta1, (double)p->beta2,
         (double)p->epsilon, (double)p->weight_decay, (double)p->clip_norm,
         (double)p->ema, (double)o->rate, (double)o->aspect_rate,
         (double)o->head_rate, o->warm_up, o->repeats, o->like,

@@ -72,6 +72,8 @@ def a_wrong_command_line_is_exit_status_2():
                 (["train", "a", "-o", "b", "--epochs", "nan"], 'is "nan", expected a number above'),
                 (["train", "a", "-o", "b", "--rate", "1e9"], 'is "1e9", expected a number above 0'),
                 (["train", "a", "-o", "b", "--optimiser", "adam"], "expected adamw or sgd"),
+                (["train", "a", "-o", "b", "--freeze"], "--freeze needs --init MODEL.onnx"),
+                (["train", "a", "-o", "b", "--anew", "hue"], "expected of shape, colour and kind"),
                 (["train", "a", "-o", "b", "--losses", "heads"], "expected heads=1,identity=1"),
                 (["train", "a", "-o", "b", "--losses", "heads=-1"], "expected heads=1,identity=1"),
                 (["train", "a", "-o", "b", "--labels", ","], "--labels names nothing"),

@@ -1209,6 +1209,53 @@ parameters_are_listed_once_each_and_start_as_the_constants(void **state)
     release(&t);
 }
 
+/* Constants that are frozen have no gradient (moments, which
+ * stand in the same place, are told); the others have the one that they would
+ * have anyway. */
+static void what_is_frozen_has_no_gradient(void **state)
+{
+    enum { FIRST = 2 + 4 }; /* of the parameters: the aspect's matrix */
+    (void)state;
+    for (int plain = 0; plain < 2; plain++) {
+        struct sosie_trainable_options options = {.n = 2, .plain = plain};
+        struct trial whole = make(features_and_heads, options), t;
+        bool frozen[64] = {false};
+        size_t n_params;
+        const struct sosie_param *params =
+            sosie_trainable_param_list(whole.trainable, &n_params);
+        for (size_t p = 0; p < FIRST; p++)
+            frozen[params[p].value] = true;
+        options.frozen = frozen;
+        t = make(features_and_heads, options);
+        fill_input(&whole, 4);
+        fill_input(&t, 4);
+        forward(&whole);
+        forward(&t);
+        backward(&whole);
+        backward(&t);
+        for (size_t p = 0; p < n_params; p++) {
+            const float *found =
+                sosie_trainable_run_grads(t.run) + params[p].offset;
+            assert_int_equal(
+                sosie_trainable_param_list(t.trainable, &n_params)[p]
+                    .is_trained,
+                p >= FIRST);
+            if (p < FIRST && params[p].kind < SOSIE_PARAM_MEAN)
+                assert_true(!(norm_of(found, params[p].n) > 0));
+            if (p >= FIRST)
+                assert_memory_equal(found,
+                                    sosie_trainable_run_grads(whole.run) +
+                                        params[p].offset,
+                                    params[p].n * sizeof(float));
+        }
+        assert_null(sosie_trainable_implementation(t.trainable, 0, true));
+        assert_true(sosie_trainable_run_size(t.trainable) <=
+                    sosie_trainable_run_size(whole.trainable));
+        release(&t);
+        release(&whole);
+    }
+}
+
 /* What stands for the gradients of a normalisation's mean and variance. */
 static void moments_of_the_shard_are_told(void **state)
 {
@@ -1441,6 +1488,7 @@ int main(void)
         cmocka_unit_test(gradients_are_central_differences),
         cmocka_unit_test(
             parameters_are_listed_once_each_and_start_as_the_constants),
+        cmocka_unit_test(what_is_frozen_has_no_gradient),
         cmocka_unit_test(moments_of_the_shard_are_told),
         cmocka_unit_test(runs_are_apart),
         cmocka_unit_test(what_cannot_be_trained_is_named),

@@ -784,6 +784,56 @@ static void aspects_of_a_file_are_taken_up_again(void **state)
     free((void *)(uintptr_t)desk->options.student.init);
 }
 
+/* Aspects of a network, photo by photo: a part of `n` numbers from `first` on
+ * is the same in both, or is not. */
+static void check_part(struct bytes a, struct bytes b, size_t first, size_t n,
+                       bool same)
+{
+    size_t dim, n_same = 0;
+    float *x = embeddings_of(a, N_PHOTOS, &dim);
+    float *y = embeddings_of(b, N_PHOTOS, &dim);
+    for (size_t i = 0; i < N_PHOTOS; i++)
+        n_same += cosine(x + i * dim + first, y + i * dim + first, n) > 0.9999;
+    if (same)
+        assert_int_equal(n_same, N_PHOTOS);
+    else
+        assert_true(n_same < N_PHOTOS / 4);
+    free(x);
+    free(y);
+}
+
+/* An aspect that no loss speaks of stays where features are frozen, also where
+ * these have normalisations, whose batches are like others; one that is made
+ * anew does not. */
+static void what_is_frozen_stays(void **state)
+{
+    struct desk *desk = *state;
+    struct bytes before, after;
+    struct sosie_student_options *student = &desk->options.student;
+    size_t shape = student->dims[SOSIE_STUDENT_SHAPE];
+    size_t colour = student->dims[SOSIE_STUDENT_COLOUR];
+    begin(desk);
+    step(desk, 6);
+    student->init = write_network(desk, "first.onnx");
+    before = network_of(desk);
+    student->arch = NULL;
+    student->freeze = true;
+    student->anew[SOSIE_STUDENT_KIND] = true;
+    desk->options.weights.identity = 0;
+    desk->options.rate = 3e-4F;
+    desk->options.epochs = 20;
+    begin(desk);
+    step(desk, sosie_trainer_n_steps(desk->trainer));
+    after = network_of(desk);
+    check_part(before, after, 0, shape, true);
+    check_part(before, after, shape + colour, student->dims[SOSIE_STUDENT_KIND],
+               false);
+    assert_true(count_right(after) > N_PHOTOS * 3 / 4);
+    free(after.at);
+    free(before.at);
+    free((void *)(uintptr_t)student->init);
+}
+
 static void a_file_may_get_another_size(void **state)
 {
     struct desk *desk = *state;
@@ -1102,6 +1152,7 @@ int main(void)
         TEST(a_checkpoint_of_another_training_is_refused),
         TEST(a_full_disk_leaves_the_old_checkpoint),
         TEST(aspects_of_a_file_are_taken_up_again),
+        TEST(what_is_frozen_stays),
         TEST(a_file_may_get_another_size),
         TEST(a_quantised_file_becomes_numbers_again),
         TEST(relations_of_a_teacher_are_learned),
