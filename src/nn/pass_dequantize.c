@@ -3,7 +3,6 @@
 #include "nn/net_impl.h"
 #include "nn/passes.h"
 
-#include <math.h>
 #include <string.h>
 
 static bool same_quant(const struct sosie_quant *a, const struct sosie_quant *b)
@@ -13,41 +12,39 @@ static bool same_quant(const struct sosie_quant *a, const struct sosie_quant *b)
            a->zero_points[0] == b->zero_points[0];
 }
 
-/* A Clip right behind another, which nothing else reads, is one Clip. */
-static void merge_clips(const struct sosie_graph *graph,
-                        const struct sosie_links *links,
-                        struct sosie_node *clip)
+/* Whether a value is what a Clip or a Relu made. */
+static bool is_clipped(const struct sosie_graph *graph,
+                       const struct sosie_links *links, sosie_value_id id)
 {
-    const struct sosie_node *before =
-        sosie_lone(graph, links, clip->inputs[0], SOSIE_OP_CLIP);
-    if (!before || before->n_posts)
-        return;
-    clip->act.a = fmaxf(clip->act.a, before->act.a);
-    clip->act.b = fminf(clip->act.b, before->act.b);
-    clip->inputs[0] = before->inputs[0];
+    const struct sosie_node *node = sosie_producer(graph, links, id);
+    return node && (node->op == SOSIE_OP_CLIP || node->op == SOSIE_OP_RELU);
 }
 
 /* To bytes and back is a Clip to what the bytes can say, but for the rounding.
- * Files rely on that: a Relu before it is often left out. */
-static void clip_pairs(struct sosie_graph *graph, struct sosie_links *links)
+ * Files rely on that, and leave out a Relu before it: then the least that the
+ * bytes say is 0. Elsewhere the ends are those of what was seen when the file
+ * was made, which the network itself knows nothing of. */
+static void replace_pairs(struct sosie_graph *graph, struct sosie_links *links)
 {
     for (size_t i = 0; i < graph->n_nodes; i++) {
         struct sosie_node *dq = &graph->nodes[i];
         const struct sosie_node *q;
         const struct sosie_quant *quant = &dq->quantize.quant;
-        float low, zero;
+        int least;
         if (dq->op != SOSIE_OP_DEQUANTIZE ||
             !(q = sosie_producer(graph, links, dq->inputs[0])) ||
             q->op != SOSIE_OP_QUANTIZE ||
             !same_quant(&q->quantize.quant, quant))
             continue;
-        zero = (float)quant->zero_points[0];
-        low = q->quantize.dtype == SOSIE_I8 ? -128.0F : 0.0F;
+        least = q->quantize.dtype == SOSIE_I8 ? -128 : 0;
         dq->inputs[0] = q->inputs[0];
-        dq->act = (struct sosie_act){(low - zero) * quant->scales[0],
-                                     (low + 255.0F - zero) * quant->scales[0]};
+        dq->n_inputs = 1;
+        dq->op = SOSIE_OP_IDENTITY;
+        if (quant->zero_points[0] != least ||
+            is_clipped(graph, links, q->inputs[0]))
+            continue;
         dq->op = SOSIE_OP_CLIP;
-        merge_clips(graph, links, dq);
+        dq->act = (struct sosie_act){0, 255.0F * quant->scales[0]};
     }
 }
 
@@ -76,7 +73,7 @@ enum sosie_status sosie_graph_dequantize(struct sosie_graph *graph,
     enum sosie_status st = sosie_links_init(&links, graph, err);
     if (st)
         return st;
-    clip_pairs(graph, &links);
+    replace_pairs(graph, &links);
     for (size_t i = 0; i < graph->n_nodes && !st; i++) {
         struct sosie_node *node = &graph->nodes[i];
         if (node->op != SOSIE_OP_DEQUANTIZE ||

@@ -894,6 +894,38 @@ static void a_network_without_bytes_has_no_int8(void **state)
     finish(&b);
 }
 
+/* In floats again, what was rounded is gone, with the ends of what was seen; a
+ * Relu that the bytes stood for is a Clip. */
+static void a_network_becomes_floats_again(void **state)
+{
+    static const struct conv_options size = {
+        .n_out = 8, .kernel = 1, .stride = 1};
+    static const enum sosie_op expected[] = {SOSIE_OP_CONV, SOSIE_OP_CLIP,
+                                             SOSIE_OP_CONV, SOSIE_OP_CLIP,
+                                             SOSIE_OP_CONV};
+    static const float most[] = {0, 6, 0, 255 * 0.01F, 0};
+    struct sosie_error err;
+    struct builder b;
+    sosie_value_id x;
+    (void)state;
+    start(&b, 12);
+    x = conv(&b, photo(&b, 3, 4, 4), size);
+    x = qdq(&b, unary(&b, SOSIE_OP_CLIP, x, 0.0F, 6.0F), 0.02F, 0, SOSIE_U8);
+    x = qdq(&b, conv(&b, x, size), 0.01F, -128, SOSIE_I8);
+    x = qdq(&b, conv(&b, x, size), Y, 120, SOSIE_U8);
+    b.graph.outputs[0] = x;
+    b.graph.n_outputs = 1;
+    check_ok(sosie_graph_dequantize(&b.graph, &err), &err);
+    check_ok(sosie_graph_tidy(&b.graph, &err), &err);
+    assert_int_equal(b.graph.n_nodes, sizeof(expected) / sizeof(*expected));
+    for (size_t i = 0; i < b.graph.n_nodes; i++) {
+        assert_int_equal(b.graph.nodes[i].op, expected[i]);
+        if (expected[i] == SOSIE_OP_CLIP)
+            assert_true(fabsf(b.graph.nodes[i].act.b - most[i]) < 1e-6F);
+    }
+    finish(&b);
+}
+
 static void scales_that_cannot_be_are_refused(void **state)
 {
     struct sosie_net_options options = {.ops = &sosie_ops_onednn,
@@ -943,6 +975,7 @@ int main(void)
         cmocka_unit_test(ops_without_bytes_stay_float_between_conversions),
         cmocka_unit_test(tensors_that_are_no_pictures),
         cmocka_unit_test(a_network_without_bytes_has_no_int8),
+        cmocka_unit_test(a_network_becomes_floats_again),
         cmocka_unit_test(scales_that_cannot_be_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
