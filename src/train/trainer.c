@@ -14,7 +14,7 @@ static const float STATISTICS_MOMENTUM = 0.1F;
 struct sosie_trainer_options sosie_trainer_options_defaults(void)
 {
     struct sosie_trainer_options o = {
-        .student = {.dims = {192, 64, 64}, .weights = {0.7F, 0.5F, 1}},
+        .student = {.dims = {192, 64, 64}, .weights = {1, 0.9F, 1}},
         .batch = 128,
         .shard = 32,
         .epochs = 10,

@@ -8,24 +8,33 @@
 # photos' pixels, checkpoints, the report and what comes out. It goes on from a
 # checkpoint if there is one.
 #
-# What a product looks like is learned with full weight, kinds and colours with
-# little: on features that they may change as they like they push out what tells
-# one product from another. models/README.md has the figures.
+# First the features learn what a product looks like, kinds and colours having
+# little weight: on features that these may change as they like they push out what
+# tells one product from another. Then the features stay, and kinds and colours
+# are learned from them with full weight. models/README.md has the figures.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 data=${1:?DATA} init=${2:?INIT.onnx} folder=${3:?FOLDER}
+
+train() { # NAME, options
+  local out=$folder/$1.onnx resume=()
+  shift
+  [ -f "$out.checkpoint" ] && resume=(--resume)
+  build/sosie train "$folder/all.csv" --images / -o "$out" --cache "$folder" \
+    --labels class,kind,color,gender --identity product "$@" "${resume[@]}"
+}
 
 mkdir -p "$folder"
 build/tools/atelier/atelier "$folder/atelier" --items 6000 --colours 4 \
   --seed 101 --size 200
 python3 tools/default_model/manifest.py "$data" "$folder/all.csv" \
   --drawings "$folder/atelier"
-resume=()
-[ -f "$folder/sosie-f32.onnx.checkpoint" ] && resume=(--resume)
-build/sosie train "$folder/all.csv" --images / -o "$folder/sosie-f32.onnx" \
-  --init "$init" --size 192 --labels class,kind,color,gender \
-  --identity product --epochs 1.1 \
-  --losses heads=0.05,identity=1,colour=0.05,histogram=0.25,teacher=0 \
-  --cache "$folder" --report "$folder/training.html" "${resume[@]}"
+[ -f "$folder/features.onnx" ] && [ ! -f "$folder/features.onnx.checkpoint" ] ||
+  train features --init "$init" --size 192 --epochs 1.1 \
+    --losses heads=0.05,identity=1,colour=0.05,histogram=0.25,teacher=0
+train sosie-f32 --init "$folder/features.onnx" --freeze --anew colour,kind \
+  --epochs 3 --batch 64 --weights shape=1,colour=0.9,kind=1 \
+  --losses heads=1,identity=0,colour=0,histogram=0,teacher=0 \
+  --report "$folder/training.html"
 build/sosie model quantize "$folder/sosie-f32.onnx" "$folder/all.csv" \
   --images / -o "$folder/sosie.onnx"
