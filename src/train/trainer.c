@@ -169,6 +169,10 @@ bool trainer_is_new(const struct sosie_trainer *t,
            param->value < student->end_new;
 }
 
+/* Of a file's aspects where its features are frozen: nothing else can follow
+ * the photos. */
+static const float FROZEN_RATE = 10;
+
 /* Relative to what a file gave. An aspect has a matrix from the features, which
  * starts well; all else starts from nothing. */
 static float rate_factor(const struct sosie_trainer *t,
@@ -177,7 +181,7 @@ static float rate_factor(const struct sosie_trainer *t,
     const char *name =
         sosie_trainable_graph(t->trainable)->values[param->value].name;
     if (!t->options.student.init || !trainer_is_new(t, param))
-        return 1;
+        return t->options.student.freeze ? FROZEN_RATE : 1;
     for (int a = 0; a < SOSIE_STUDENT_ASPECTS; a++) {
         const char *aspect =
             sosie_student_aspect_name((enum sosie_student_aspect)a);
