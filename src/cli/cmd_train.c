@@ -57,7 +57,8 @@ static const char help[] =
     "  --optimiser NAME     adamw or sgd (default adamw)\n"
     "  --weight-decay R     (default 0.02)\n"
     "  --losses LIST        "
-    "heads=1,identity=1,colour=0.5,histogram=5,teacher=5\n"
+    "heads=1,identity=1,colour=0.5,histogram=5,teacher=5;\n"
+    "                       with --freeze heads=1 alone\n"
     "  --weights LIST       of the aspects in a search that says nothing else\n"
     "                       (default shape=1,colour=0.9,kind=1)\n"
     "  --precision P        f32, bf16, or auto, the faster here (default "
@@ -88,6 +89,7 @@ struct command {
     struct cli_progress line;
     bool json, head_only;
     char *labels; /* cut into names */
+    const char *losses;
     struct sosie_onnx_property metadata[MAX_METADATA];
     size_t n_metadata;
 };
@@ -469,8 +471,7 @@ static int read_option(int option, char **argv, struct command *command,
     case OPT_OPTIMISER:
         return read_optimiser(optarg, trainer);
     case OPT_LOSSES:
-        if (!read_losses(optarg, &trainer->weights))
-            return bad_value("losses", optarg, "heads=1,identity=1,...");
+        command->losses = optarg;
         break;
     case OPT_WEIGHTS:
         if (!read_aspects(optarg, trainer->student.weights))
@@ -546,6 +547,18 @@ static int run(struct sosie_session_options *options, struct command *command)
     return st ? cli_fail(&err) : print_result(command, options, &result);
 }
 
+/* On frozen features the labels alone are learned, unless it is said: what the
+ * features tell apart without them, they do already. */
+static int choose_losses(const struct command *command,
+                         struct sosie_trainer_options *trainer)
+{
+    if (trainer->student.freeze)
+        trainer->weights = (struct sosie_loss_weights){.heads = 1};
+    if (command->losses && !read_losses(command->losses, &trainer->weights))
+        return bad_value("losses", command->losses, "heads=1,identity=1,...");
+    return 0;
+}
+
 /* It depends on the batch alone, so that the number of workers changes nothing
  * of what comes out. */
 static void choose_shard(struct sosie_trainer_options *trainer)
@@ -592,6 +605,8 @@ int cli_train(int argc, char **argv)
     while (!code &&
            (option = getopt_long(argc, argv, ":o:", longs, NULL)) != -1)
         code = read_option(option, argv, &command, &options);
+    if (!code)
+        code = choose_losses(&command, &options.trainer);
     if (!code)
         code = check(&command, &options, argc - optind);
     if (!code && command.head_only) {
