@@ -412,6 +412,14 @@ def a_network_is_trained_on_class_folders():
         again = s.folder / "finer.onnx"
         done = s.run("train", s.photos, "-o", again, "--init", model, "--epochs", 1, "--batch", 16)
         says(done, "epoch 1  loss", "finer.onnx: ", "trained on")
+        finer = again.read_bytes()
+        arguments = ("train", s.photos, "-o", again, "--init", model, "--freeze", "--anew", "kind",
+                     "--epochs", 1, "--batch", 16)
+        says(s.run(*arguments), "epoch 1  loss", "finer.onnx: ")
+        frozen = again.read_bytes()
+        assert frozen != finer
+        s.run(*arguments, "--resume")  # there is nothing left to do
+        assert again.read_bytes() == frozen
         assert sorted(p.name for p in s.folder.iterdir() if p.is_file()) == [
             "finer.onnx", "finer.onnx.checkpoint", "mine.onnx", "mine.onnx.checkpoint", "report.html"]
 

@@ -29,12 +29,9 @@ build/tools/atelier/atelier "$folder/atelier" --items 6000 --colours 4 \
   --seed 101 --size 200
 python3 tools/default_model/manifest.py "$data" "$folder/all.csv" \
   --drawings "$folder/atelier"
-[ -f "$folder/features.onnx" ] && [ ! -f "$folder/features.onnx.checkpoint" ] ||
-  train features --init "$init" --size 192 --epochs 1.1 \
-    --losses heads=0.05,identity=1,colour=0.05,histogram=0.25,teacher=0
+train features --init "$init" --size 192 --epochs 1.1 \
+  --losses heads=0.05,identity=1,colour=0.05,histogram=0.25,teacher=0
 train sosie-f32 --init "$folder/features.onnx" --freeze --anew colour,kind \
-  --epochs 3 --batch 64 --weights shape=1,colour=0.9,kind=1 \
-  --losses heads=1,identity=0,colour=0,histogram=0,teacher=0 \
-  --report "$folder/training.html"
+  --epochs 3 --batch 64 --report "$folder/training.html"
 build/sosie model quantize "$folder/sosie-f32.onnx" "$folder/all.csv" \
   --images / -o "$folder/sosie.onnx"
