@@ -140,7 +140,8 @@ class Root:
         """In namespaces of its own: what it leaves behind ends with it."""
         inside = (f'cd {self.home}/sosie && exec "$@"')
         mounts = ("mount -t proc proc $R/proc; mount -t tmpfs tmpfs $R/dev; "
-                  "mkdir $R/dev/shm $R/dev/pts; mount -t devpts devpts $R/dev/pts; "
+                  "mkdir $R/dev/shm $R/dev/pts; mount -t devpts -o newinstance,ptmxmode=0666 devpts "
+                  "$R/dev/pts; ln -s pts/ptmx $R/dev/ptmx; "
                   "ln -s /proc/self/fd $R/dev/fd; "
                   "for d in null zero full random urandom tty; do "
                   "touch $R/dev/$d; mount --bind /dev/$d $R/dev/$d; done; chmod 1777 $R/dev/shm; ")
