@@ -159,12 +159,13 @@ enum { COLOUR_SIDE = 64 };
 static sosie_value_id shrink(struct builder *b, sosie_value_id x)
 {
     const size_t *dims = b->graph->values[x].shape.dims;
-    size_t y = dims[2] / COLOUR_SIDE, w = dims[3] / COLOUR_SIDE;
+    size_t y = dims[2] < 2 * COLOUR_SIDE ? 1 : dims[2] / COLOUR_SIDE;
+    size_t w = dims[3] < 2 * COLOUR_SIDE ? 1 : dims[3] / COLOUR_SIDE;
     struct sosie_node pool = {
         .op = SOSIE_OP_AVERAGE_POOL, .n_inputs = 1, .inputs = {x}};
     pool.pool.window = (struct sosie_window){
         .kernel = {y, w}, .strides = {y, w}, .dilations = {1, 1}};
-    return y < 2 && w < 2 ? x : add(b, &pool);
+    return y == 1 && w == 1 ? x : add(b, &pool);
 }
 
 enum sosie_status sosie_arch_add_colour(struct sosie_graph *graph,

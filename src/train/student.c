@@ -239,7 +239,11 @@ static enum sosie_status prepare(const struct sosie_student_options *options,
         graph->outputs[graph->n_outputs++] = onnx->outputs[i].value;
     if (is_quantized)
         st = sosie_graph_dequantize(graph, err);
-    return st || !options->freeze ? st : sosie_graph_simplify(graph, err);
+    if (!st && options->freeze)
+        st = sosie_graph_simplify(graph, err);
+    for (size_t i = 0; i < onnx->n_outputs && !st; i++)
+        onnx->outputs[i].value = graph->outputs[i];
+    return st;
 }
 
 static enum sosie_status add_file(const struct sosie_student_options *options,
