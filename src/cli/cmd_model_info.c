@@ -106,9 +106,9 @@ static enum sosie_status profile(struct info *info, struct sosie_error *err)
     if (!st) /* the first pass warms up */
         st = time_once(info->net, run, passes, steps, err);
     begin = sosie_clock_ms();
-    while (
-        !st && p->n_passes < MAX_PASSES &&
-        (p->n_passes < MIN_PASSES || sosie_clock_ms() - begin < PROFILE_MS)) {
+    while (!st && p->n_passes < MAX_PASSES &&
+           (p->n_passes < MIN_PASSES ||
+            sosie_clock_ms() - begin < (double)PROFILE_MS)) {
         st = time_once(info->net, run, &passes[p->n_passes],
                        steps + p->n_passes * info->n_steps, err);
         p->n_passes++;

@@ -410,7 +410,7 @@ static enum sosie_status is_stale(struct sosie_engine *engine, bool *stale,
     int64_t version;
     enum sosie_status st;
     *stale = !engine->view;
-    if (*stale || now - engine->looked_ms < LOOK_EVERY_MS)
+    if (*stale || now - engine->looked_ms < (double)LOOK_EVERY_MS)
         return SOSIE_OK;
     st = sosie_catalog_version(engine->catalog, &version, err);
     if (st)

@@ -49,7 +49,7 @@ static void tell(struct indexing *run, bool now)
     double ms = sosie_clock_ms();
     struct sosie_index_progress *p = &run->progress;
     if (!run->options->progress ||
-        (!now && ms - run->progress_ms < PROGRESS_MS))
+        (!now && ms - run->progress_ms < (double)PROGRESS_MS))
         return;
     run->progress_ms = ms;
     p->n_done = p->n_embedded + p->n_unchanged + p->n_bad;
@@ -358,7 +358,8 @@ static enum sosie_status commit_if_due(struct indexing *run,
                                        struct sosie_error *err)
 {
     if (run->n_written > ITEMS_A_TRANSACTION ||
-        (run->n_written && sosie_clock_ms() - run->begun_ms > TRANSACTION_MS))
+        (run->n_written &&
+         sosie_clock_ms() - run->begun_ms > (double)TRANSACTION_MS))
         return commit(run, err);
     return SOSIE_OK;
 }

@@ -54,7 +54,8 @@ enum sosie_status sosie_http_limit_read(const char *name, const json_t *value,
     enum sosie_status st = SOSIE_OK;
     if (!read_number(value, &number))
         st = SOSIE_BAD_INPUT;
-    else if (number < 0 || number > SOSIE_LIMIT_MAX || number != floor(number))
+    else if (number < 0 || number > (double)SOSIE_LIMIT_MAX ||
+             number != floor(number))
         st = SOSIE_REFUSED;
     if (st)
         return sosie_fail(err, st,

@@ -287,7 +287,7 @@ static void run_job(void *argument, size_t worker)
 {
     struct exchange *x = argument;
     (void)worker;
-    if (sosie_clock_ms() - x->queued_ms > QUEUE_MAX_MS)
+    if (sosie_clock_ms() - x->queued_ms > (double)QUEUE_MAX_MS)
         refuse_busy(x, "the request waited for too long");
     else
         sosie_http_handle(&x->server->app, x->route, &x->request, &x->response);

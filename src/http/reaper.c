@@ -189,7 +189,7 @@ static void keep_lingering(struct sosie_reaper *reaper, int fd)
         return;
     shutdown(copy, SHUT_WR);
     reaper->lingering[reaper->n_lingering++] =
-        (struct lingering){copy, sosie_clock_ms() + LINGER_MS};
+        (struct lingering){copy, sosie_clock_ms() + (double)LINGER_MS};
     wake(reaper);
 }
 

@@ -129,7 +129,7 @@ static struct lab background_of(const struct lab cells[N_CELLS])
 
 static float weight_of(size_t cell, struct lab colour, struct lab background)
 {
-    float half = GRID / 2.0F;
+    float half = (float)GRID / 2.0F;
     float x = ((float)(cell % GRID) + 0.5F - half) / half;
     float y = ((float)(cell / GRID) + 0.5F - half) / half;
     float dl = colour.l - background.l, da = colour.a - background.a,
@@ -160,7 +160,8 @@ static struct place lightness_place(float l, size_t n)
 
 static struct place hue_place(float a, float b)
 {
-    float at = atan2f(b, a) * (float)(N_HUES / (2 * M_PI)) + N_HUES;
+    float at =
+        atan2f(b, a) * (float)((double)N_HUES / (2 * M_PI)) + (float)N_HUES;
     size_t low = (size_t)at;
     return (struct place){low % N_HUES, at - (float)low};
 }

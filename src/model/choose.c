@@ -174,8 +174,9 @@ enum sosie_status sosie_choice_time(struct sosie_candidate *candidates,
     for (size_t i = 0; i < n && !st; i++)
         st = sosie_net_run_create(candidates[i].net, &candidates[i].run, err);
     start = sosie_clock_thread_ms();
-    for (size_t round = 0; !st && (round <= MIN_ROUNDS ||
-                                   sosie_clock_thread_ms() - start < BUDGET_MS);
+    for (size_t round = 0;
+         !st && (round <= MIN_ROUNDS ||
+                 sosie_clock_thread_ms() - start < (double)BUDGET_MS);
          round++)
         st = round_of(candidates, n, round > 0, err);
     for (size_t i = 0; i < n; i++) {

@@ -41,11 +41,11 @@ static void sum_up(const struct sosie_qstats *const *stats, size_t n, float low,
 {
     uint64_t bins[SOSIE_Q_BINS] = {0};
     sums->low = (double)low;
-    sums->width = ((double)high - (double)low) / SOSIE_Q_BINS;
+    sums->width = ((double)high - (double)low) / (double)SOSIE_Q_BINS;
     sums->n_zeros = 0.0;
     for (size_t i = 0; i < n; i++) {
-        double step =
-            ((double)stats[i]->high - (double)stats[i]->low) / SOSIE_Q_BINS;
+        double step = ((double)stats[i]->high - (double)stats[i]->low) /
+                      (double)SOSIE_Q_BINS;
         sums->n_zeros += (double)stats[i]->n_zeros;
         for (size_t b = 0; b < SOSIE_Q_BINS; b++) {
             double x = (double)stats[i]->low + ((double)b + 0.5) * step;

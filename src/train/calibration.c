@@ -99,7 +99,7 @@ double sosie_logits_calibration_error(const struct sosie_logits *logits,
         const float *z = logits->values + i * logits->k;
         double slope;
         double p = 1 / sum_exp(z, logits->k, 1 / temperature, &slope);
-        size_t bin = p < 1 ? (size_t)(p * BINS) : BINS - 1;
+        size_t bin = p < 1 ? (size_t)(p * (double)BINS) : BINS - 1;
         sure[bin] += p;
         right[bin] += largest(z, logits->k) == logits->labels[i];
     }

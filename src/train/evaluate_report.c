@@ -354,7 +354,7 @@ static enum sosie_status make_thumb(const struct sosie_dataset_photo *photo,
     free(bytes);
     if (st)
         return st;
-    scale = fmin(1, THUMB_SIDE / fmax(image.width, image.height));
+    scale = fmin(1, (double)THUMB_SIDE / fmax(image.width, image.height));
     small.width = (uint32_t)fmax(1, round(image.width * scale));
     small.height = (uint32_t)fmax(1, round(image.height * scale));
     small.rgb = malloc((size_t)small.width * small.height * 3);

@@ -180,7 +180,7 @@ static enum sosie_status add(struct making *making,
     if (st) {
         size_t written = making->writer.size + span->size;
         double needed = (double)written / (double)(making->n_kept + 1) *
-                        (double)making->n / MIB;
+                        (double)making->n / (double)MIB;
         sosie_error_prefix(err,
                            "the pixels of %zu photos need about %.0f MiB, of "
                            "which %zu were written",

@@ -142,7 +142,7 @@ static enum sosie_status tell_progress(struct run *run, bool now,
 {
     double ms = sosie_clock_ms();
     if (!run->options->progress ||
-        (!now && ms < run->progress_ms + PROGRESS_MS))
+        (!now && ms < run->progress_ms + (double)PROGRESS_MS))
         return SOSIE_OK;
     run->progress_ms = ms;
     if (run->options->progress(run->options->context, run->n_taken,

@@ -573,7 +573,7 @@ static double drip(int fd, char byte)
 {
     double begun = sosie_clock_ms();
     struct pollfd answer = {fd, POLLIN, 0};
-    while (sosie_clock_ms() - begun < PATIENCE_S * 1e3) {
+    while (sosie_clock_ms() - begun < (double)PATIENCE_S * 1e3) {
         if (send(fd, &byte, 1, MSG_NOSIGNAL) != 1)
             break;
         if (poll(&answer, 1, 50) == 1 && is_closed(fd))

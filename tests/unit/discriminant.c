@@ -96,7 +96,7 @@ static void nothing_alike_leaves_principal_directions(void **state)
             for (size_t b = 0; b < DIM; b++)
                 covariance[a * DIM + b] +=
                     (double)(p->samples[i * DIM + a] - p->mean[a]) *
-                    (double)(p->samples[i * DIM + b] - p->mean[b]) / N;
+                    (double)(p->samples[i * DIM + b] - p->mean[b]) / (double)N;
     check_ok(sosie_eigen_symmetric(covariance, DIM, OUT, values, vectors, &err),
              &err);
     for (size_t j = 0; j < OUT; j++) {

@@ -331,11 +331,11 @@ static void the_interval_is_that_of_the_normal_distribution(void **state)
     for (size_t i = 0; i < N_PAIRS; i++) {
         before[i] = sosie_random_unit(&random);
         after[i] = before[i] + 0.03 + 0.2 * sosie_random_normal(&random);
-        mean += (after[i] - before[i]) / N_PAIRS;
+        mean += (after[i] - before[i]) / (double)N_PAIRS;
     }
     for (size_t i = 0; i < N_PAIRS; i++)
         squares += pow(after[i] - before[i] - mean, 2);
-    half = 1.96 * sqrt(squares / N_PAIRS / N_PAIRS);
+    half = 1.96 * sqrt(squares / (double)N_PAIRS / (double)N_PAIRS);
     check_ok(
         sosie_metric_compare(before, after, NULL, N_PAIRS, 1, &found, &err),
         &err);

@@ -1282,8 +1282,8 @@ static void moments_of_the_shard_are_told(void **state)
                 sum += v;
                 squares += v * v;
             }
-            sum /= (double)PHOTOS * PIXELS;
-            squares /= (double)PHOTOS * PIXELS;
+            sum /= (double)PHOTOS * (double)PIXELS;
+            squares /= (double)PHOTOS * (double)PIXELS;
             assert_true(fabs((double)grads[params[2].offset + c] - sum) < 1e-5);
             assert_true(fabs((double)grads[params[3].offset + c] -
                              (squares - sum * sum)) < 1e-5);

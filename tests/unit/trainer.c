@@ -776,7 +776,7 @@ static void aspects_of_a_file_are_taken_up_again(void **state)
         double sum = 0;
         for (size_t i = 0; i < N_PHOTOS; i++)
             sum += (double)found[i * dim + d];
-        assert_true(fabs(sum) < 0.05 * N_PHOTOS);
+        assert_true(fabs(sum) < 0.05 * (double)N_PHOTOS);
     }
     free(found);
     free(after.at);

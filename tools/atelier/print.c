@@ -22,8 +22,9 @@ static void sun(struct canvas *canvas, const struct fabric *colour, double y,
         double from = slices[s][0], to = slices[s][1];
         for (int i = 0; i <= 2 * STEPS + 1; i++) {
             bool right = i <= STEPS;
-            double t = right ? from + (to - from) * i / STEPS
-                             : to - (to - from) * (i - STEPS - 1) / STEPS;
+            double t = right ? from + (to - from) * i / (double)STEPS
+                             : to - (to - from) * (double)(i - STEPS - 1) /
+                                        (double)STEPS;
             double x = sqrt(1 - t * t) * (right ? r : -r);
             cairo_line_to(canvas->pen, x, y + t * r);
         }
