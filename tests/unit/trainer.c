@@ -907,6 +907,17 @@ static void a_quantised_file_becomes_numbers_again(void **state)
         assert_true(cosine(found + i * dim, expected + i * dim, dim) > 0.98);
     step(desk, 2);
     free(found);
+    free(after.at);
+
+    /* its aspects are found where folding has put them, too */
+    desk->options.student.freeze = true;
+    begin(desk);
+    after = network_of(desk);
+    found = embeddings_of(after, 16, &dim);
+    for (size_t i = 0; i < 16; i++)
+        assert_true(cosine(found + i * dim, expected + i * dim, dim) > 0.98);
+    step(desk, 2);
+    free(found);
     free(expected);
     free(before.at);
     free(after.at);
