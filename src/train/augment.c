@@ -38,9 +38,9 @@ struct sosie_augmentation sosie_augmentation_colour(void)
     augmentation.crop = 0.7F;
     augmentation.erase = 0.1F;
     augmentation.background = 0.2F;
-    augmentation.brightness = 0.2F;
-    augmentation.contrast = 0.2F;
-    augmentation.saturation = 0.15F;
+    augmentation.brightness = 0.12F;
+    augmentation.contrast = 0.12F;
+    augmentation.saturation = 0.1F;
     augmentation.hue = 0;
     augmentation.grey = 0;
     return augmentation;

@@ -99,10 +99,10 @@ static enum sosie_status resize(const struct sosie_graph *from,
     return SOSIE_OK;
 }
 
-/* The aspect that a file has already, or SOSIE_NO_VALUE. */
-static sosie_value_id find_aspect(const struct sosie_onnx *onnx,
-                                  const sosie_value_id *map, const char *name,
-                                  size_t dim)
+/* The output of so many numbers that a file has already, or SOSIE_NO_VALUE. */
+static sosie_value_id find_output_of(const struct sosie_onnx *onnx,
+                                     const sosie_value_id *map,
+                                     const char *name, size_t dim)
 {
     const struct sosie_onnx_output *output = find_output(onnx, name);
     if (!output || onnx->graph.values[output->value].data ||
@@ -136,10 +136,68 @@ size_t sosie_student_n_aspects(const struct sosie_student_options *options)
     return n;
 }
 
-/* What aspects there are when the body is made. */
-struct aspects {
-    sosie_value_id values[SOSIE_STUDENT_ASPECTS];
+/* What the file has had already, or SOSIE_NO_VALUE. */
+struct taken {
+    sosie_value_id aspects[SOSIE_STUDENT_ASPECTS];
+    sosie_value_id heads[SOSIE_DATASET_MAX_COLUMNS];
 };
+
+/* The name of head i's output. */
+static const char *head_name(const struct sosie_student_options *options,
+                             size_t i, char text[96])
+{
+    if (i)
+        snprintf(text, 96, "%.80s_logits", options->heads[i].name);
+    else
+        snprintf(text, 96, "logits");
+    return text;
+}
+
+/* Its labels' name in the metadata. */
+static const char *labels_name(const struct sosie_student_options *options,
+                               size_t i, char text[96])
+{
+    if (i)
+        snprintf(text, 96, "%.80s_labels", options->heads[i].name);
+    else
+        snprintf(text, 96, "labels");
+    return text;
+}
+
+/* Are these, a line each, the head's labels? */
+static bool has_labels(const struct sosie_student_head *head, const char *text)
+{
+    for (size_t i = 0; i < head->n_labels && text; i++) {
+        size_t n = strlen(head->labels[i]);
+        bool is_last = i + 1 == head->n_labels;
+        if (strncmp(text, head->labels[i], n) ||
+            text[n] != (is_last ? 0 : '\n'))
+            return false;
+        text += n + !is_last;
+    }
+    return text;
+}
+
+static void take_up(const struct sosie_student_options *options,
+                    const struct sosie_onnx *onnx, const sosie_value_id *map,
+                    struct taken *taken)
+{
+    char text[96];
+    for (int a = 0; a < SOSIE_STUDENT_ASPECTS; a++)
+        if (!options->anew[a])
+            taken->aspects[a] = find_output_of(
+                onnx, map,
+                sosie_student_aspect_name((enum sosie_student_aspect)a),
+                options->dims[a]);
+    for (size_t i = 0; i < options->n_heads; i++) {
+        const struct sosie_student_head *head = &options->heads[i];
+        if (taken->aspects[head->aspect] != SOSIE_NO_VALUE &&
+            has_labels(
+                head, sosie_onnx_metadata(onnx, labels_name(options, i, text))))
+            taken->heads[i] = find_output_of(
+                onnx, map, head_name(options, i, text), head->n_labels);
+    }
+}
 
 /* ---- residual sums --------------------------------------------------------
  */
@@ -248,8 +306,7 @@ static enum sosie_status prepare(const struct sosie_student_options *options,
 
 static enum sosie_status add_file(const struct sosie_student_options *options,
                                   struct sosie_student *student,
-                                  struct aspects *aspects,
-                                  struct sosie_error *err)
+                                  struct taken *taken, struct sosie_error *err)
 {
     sosie_value_id *map = NULL;
     const char *color;
@@ -275,12 +332,7 @@ static enum sosie_status add_file(const struct sosie_student_options *options,
                     &student->graph, map, err);
     if (!st) {
         student->features = map[student->features];
-        for (int a = 0; a < SOSIE_STUDENT_ASPECTS; a++)
-            if (!options->anew[a])
-                aspects->values[a] = find_aspect(
-                    &student->onnx, map,
-                    sosie_student_aspect_name((enum sosie_student_aspect)a),
-                    options->dims[a]);
+        take_up(options, &student->onnx, map, taken);
         copy_metadata(&student->onnx, "input.scale", "0.00392156862745098",
                       student->scale, sizeof(student->scale));
         copy_metadata(&student->onnx, "input.bias", "0", student->bias,
@@ -290,7 +342,7 @@ static enum sosie_status add_file(const struct sosie_student_options *options,
         if (options->size)
             student->input.width = student->input.height = options->size;
     }
-    if (!st && aspects->values[SOSIE_STUDENT_SHAPE] == SOSIE_NO_VALUE)
+    if (!st && taken->aspects[SOSIE_STUDENT_SHAPE] == SOSIE_NO_VALUE)
         st = add_residual_sums(&student->graph, &student->features, err);
     free(map);
     if (st)
@@ -357,17 +409,6 @@ static enum sosie_status add_linear(struct sosie_graph *graph, const char *name,
         st = sosie_add_weights(graph, text, &(struct sosie_shape){1, {n}}, NULL,
                                0, &node.inputs[SOSIE_GEMM_C], err);
     return st ? st : sosie_graph_add_node(graph, &node, name, out, err);
-}
-
-/* The name of head i's output. */
-static const char *head_name(const struct sosie_student_options *options,
-                             size_t i, char text[96])
-{
-    if (i)
-        snprintf(text, 96, "%.80s_logits", options->heads[i].name);
-    else
-        snprintf(text, 96, "logits");
-    return text;
 }
 
 /* x with every number of mean 0 and deviation 1: those of a network differ by
@@ -457,8 +498,7 @@ add_perceptron(const struct sosie_student_options *options,
 
 static enum sosie_status add_heads(const struct sosie_student_options *options,
                                    struct sosie_student *student,
-                                   struct aspects aspects,
-                                   struct sosie_error *err)
+                                   struct taken *taken, struct sosie_error *err)
 {
     struct sosie_graph *graph = &student->graph;
     struct sosie_random random;
@@ -475,25 +515,26 @@ static enum sosie_status add_heads(const struct sosie_student_options *options,
     for (int a = 0; a < SOSIE_STUDENT_ASPECTS && !st; a++) {
         if (!options->dims[a])
             continue;
-        if (aspects.values[a] == SOSIE_NO_VALUE) {
+        if (taken->aspects[a] == SOSIE_NO_VALUE) {
             st = add_linear(
                 graph, sosie_student_aspect_name((enum sosie_student_aspect)a),
                 student->features, options->dims[a], &random,
-                &aspects.values[a], err);
+                &taken->aspects[a], err);
             if (!st && options->init && a != SOSIE_STUDENT_SHAPE)
                 st = add_perceptron(options, student,
                                     (enum sosie_student_aspect)a, &random,
-                                    &aspects.values[a], err);
+                                    &taken->aspects[a], err);
         }
-        graph->outputs[graph->n_outputs++] = aspects.values[a];
+        graph->outputs[graph->n_outputs++] = taken->aspects[a];
     }
     for (size_t i = 0; i < options->n_heads && !st; i++) {
         const struct sosie_student_head *head = &options->heads[i];
         size_t reads = sosie_student_output(options, head->aspect);
-        st = add_linear(graph, head_name(options, i, text),
-                        graph->outputs[reads], head->n_labels, &random,
-                        &graph->outputs[graph->n_outputs], err);
-        graph->n_outputs++;
+        if (taken->heads[i] == SOSIE_NO_VALUE)
+            st = add_linear(graph, head_name(options, i, text),
+                            graph->outputs[reads], head->n_labels, &random,
+                            &taken->heads[i], err);
+        graph->outputs[graph->n_outputs++] = taken->heads[i];
     }
     return st;
 }
@@ -511,20 +552,20 @@ static void set_dense_strides(struct sosie_input *input)
 
 /* Notes what the features are made of: nodes stand in order, so that one walk
  * back finds it. */
-static enum sosie_status freeze(struct sosie_student *student,
-                                struct sosie_error *err)
+static enum sosie_status find_body(struct sosie_student *student,
+                                   struct sosie_error *err)
 {
     const struct sosie_graph *graph = &student->graph;
-    student->frozen = calloc(graph->n_values + 1, sizeof(*student->frozen));
-    if (!student->frozen)
+    student->body = calloc(graph->n_values + 1, sizeof(*student->body));
+    if (!student->body)
         return sosie_fail(err, SOSIE_NO_MEMORY, "a network to train");
-    student->frozen[student->features] = true;
+    student->body[student->features] = true;
     for (size_t i = graph->n_nodes; i-- > 0;) {
         const struct sosie_node *node = &graph->nodes[i];
-        for (size_t k = 0; k < node->n_inputs && student->frozen[node->output];
+        for (size_t k = 0; k < node->n_inputs && student->body[node->output];
              k++)
             if (node->inputs[k] != SOSIE_NO_VALUE)
-                student->frozen[node->inputs[k]] = true;
+                student->body[node->inputs[k]] = true;
     }
     return SOSIE_OK;
 }
@@ -533,16 +574,18 @@ enum sosie_status
 sosie_student_init(const struct sosie_student_options *options,
                    struct sosie_student *student, struct sosie_error *err)
 {
-    struct aspects aspects;
+    struct taken taken;
     enum sosie_status st;
     *student = (struct sosie_student){.features = SOSIE_NO_VALUE};
     for (int a = 0; a < SOSIE_STUDENT_ASPECTS; a++)
-        aspects.values[a] = SOSIE_NO_VALUE;
-    st = options->init ? add_file(options, student, &aspects, err)
+        taken.aspects[a] = SOSIE_NO_VALUE;
+    for (size_t i = 0; i < options->n_heads; i++)
+        taken.heads[i] = SOSIE_NO_VALUE;
+    st = options->init ? add_file(options, student, &taken, err)
                        : add_arch(options, student, err);
     student->first_new = (sosie_value_id)student->graph.n_values;
     if (!st)
-        st = add_heads(options, student, aspects, err);
+        st = add_heads(options, student, &taken, err);
     student->end_new = (sosie_value_id)student->graph.n_values;
     if (!st) { /* the features' value may become another */
         student->graph.outputs[student->graph.n_outputs++] = student->features;
@@ -551,8 +594,8 @@ sosie_student_init(const struct sosie_student_options *options,
     if (!st)
         student->features =
             student->graph.outputs[student->graph.n_outputs - 1];
-    if (!st && options->freeze)
-        st = freeze(student, err);
+    if (!st)
+        st = find_body(student, err);
     set_dense_strides(&student->input);
     if (st)
         sosie_student_release(student);
@@ -563,7 +606,7 @@ void sosie_student_release(struct sosie_student *student)
 {
     sosie_graph_release(&student->graph);
     sosie_onnx_release(&student->onnx);
-    free(student->frozen);
+    free(student->body);
     free(student->bytes);
     *student = (struct sosie_student){.features = SOSIE_NO_VALUE};
 }
@@ -619,15 +662,54 @@ static enum sosie_status add_labels(struct writing *w, struct sosie_error *err)
         char text[96];
         char *labels = joined_labels(&w->arena, &o->heads[i]);
         char *output = sosie_arena_strdup(&w->arena, head_name(o, i, text));
-        char *key =
-            i ? sosie_arena_printf(&w->arena, "%s_labels", o->heads[i].name)
-              : sosie_arena_strdup(&w->arena, "labels");
+        char *key = sosie_arena_strdup(&w->arena, labels_name(o, i, text));
         if (!labels || !output || !key)
             return sosie_fail(err, SOSIE_NO_MEMORY, "labels");
         add_property(w, key, labels);
         add_output(w, output, w->student.graph.outputs[first + i]);
     }
     return SOSIE_OK;
+}
+
+/* The probabilities of the labels of the heads that read this aspect, one head
+ * after the other; the aspect itself, if none does. */
+static enum sosie_status add_parts(struct writing *w,
+                                   enum sosie_student_aspect aspect,
+                                   struct sosie_node *embedding,
+                                   struct sosie_error *err)
+{
+    const struct sosie_student_options *o = w->options;
+    struct sosie_graph *graph = &w->student.graph;
+    size_t first = sosie_student_n_aspects(o), n = embedding->n_inputs;
+    for (size_t h = 0; h < o->n_heads; h++) {
+        struct sosie_node softmax = {.op = SOSIE_OP_SOFTMAX,
+                                     .n_inputs = 1,
+                                     .inputs = {graph->outputs[first + h]},
+                                     .softmax = {.axis = 1}};
+        if (aspect == SOSIE_STUDENT_SHAPE || o->heads[h].aspect != aspect)
+            continue;
+        softmax.name = sosie_arena_printf(&w->arena, "%.80s_probabilities",
+                                          o->heads[h].name);
+        if (!softmax.name)
+            return sosie_fail(err, SOSIE_NO_MEMORY, "an embedding");
+        if (sosie_graph_add_node(graph, &softmax, softmax.name,
+                                 &embedding->inputs[embedding->n_inputs++],
+                                 err))
+            return err->status;
+    }
+    if (embedding->n_inputs == n)
+        embedding->inputs[embedding->n_inputs++] =
+            graph->outputs[sosie_student_output(o, aspect)];
+    return SOSIE_OK;
+}
+
+static size_t dim_of(const struct sosie_graph *graph, const sosie_value_id *ids,
+                     size_t n)
+{
+    size_t dim = 0;
+    for (size_t i = 0; i < n; i++)
+        dim += graph->values[ids[i]].shape.dims[1];
+    return dim;
 }
 
 static enum sosie_status add_embedding(struct writing *w,
@@ -642,19 +724,22 @@ static enum sosie_status add_embedding(struct writing *w,
     size_t n = 0, m = 0;
     enum sosie_status st = SOSIE_OK;
 
-    for (int a = 0; a < SOSIE_STUDENT_ASPECTS; a++) {
-        const char *name =
-            sosie_student_aspect_name((enum sosie_student_aspect)a);
+    for (int a = 0; a < SOSIE_STUDENT_ASPECTS && !st; a++) {
+        enum sosie_student_aspect aspect = (enum sosie_student_aspect)a;
+        const char *name = sosie_student_aspect_name(aspect);
+        size_t first = node.n_inputs;
         if (!o->dims[a])
             continue;
-        n += (size_t)snprintf(aspects + n, sizeof(aspects) - n, "%s%s=%zu",
-                              n ? "," : "", name, o->dims[a]);
+        st = add_parts(w, aspect, &node, err);
+        if (st)
+            break;
+        n += (size_t)snprintf(
+            aspects + n, sizeof(aspects) - n, "%s%s=%zu", n ? "," : "", name,
+            dim_of(graph, node.inputs + first, node.n_inputs - first));
         m += (size_t)snprintf(weights + m, sizeof(weights) - m, "%s%s=%.3g",
                               m ? "," : "", name, (double)o->weights[a]);
-        node.inputs[node.n_inputs] = graph->outputs[node.n_inputs];
-        node.n_inputs++;
     }
-    if (node.n_inputs > 1)
+    if (!st && node.n_inputs > 1)
         st = sosie_graph_add_node(graph, &node, "embedding", &id, err);
     if (st)
         return st;

@@ -16,12 +16,17 @@
  * perceptron of one hidden layer added, since no line parts all classes, and
  * that of colour looks through a small body of its own, too. Heads read the
  * aspect that their label belongs to. A file that training wrote is taken up
- * again with its aspects (its outputs of these names).
+ * again with its aspects (its outputs of these names), and with those heads
+ * whose labels are the same.
  *
- * What is written is standard ONNX: outputs `embedding` (the aspects, one after
- * the other), `logits` (of the first head), `<label>_logits` (of the others),
- * and `features`, `shape`, `colour`, `kind`; how the input is prepared, the
- * labels and the aspects are in its metadata (docs/formats.md).
+ * What is written is standard ONNX: outputs `embedding`, `logits` (of the first
+ * head), `<label>_logits` (of the others), and `features`, `shape`, `colour`,
+ * `kind`; how the input is prepared, the labels and the aspects are in its
+ * metadata (docs/formats.md). In the embedding an aspect that heads read stands
+ * as the probabilities of their labels (softmax), whose cosine is how likely
+ * two photos are to have the same label: of the 12 nearest by kind it finds
+ * more of one kind than the aspect itself does (.771 for .724 of 315 phone
+ * photos).
  *
  * The same options and seed make the same graph, value by value. Threads:
  * unshared. */
@@ -72,7 +77,7 @@ struct sosie_student {
     sosie_value_id features;
     sosie_value_id first_new, end_new; /* values that no file gave: those of
                                           aspects and heads */
-    bool *frozen; /* of each value: a constant of frozen features; or NULL */
+    bool *body; /* of each value: are the features made of it? */
     char scale[128], bias[128]; /* of the input, as in metadata */
     bool bgr;
     struct sosie_onnx onnx; /* lends the graph its constants, out of */

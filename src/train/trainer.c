@@ -21,18 +21,18 @@ struct sosie_trainer_options sosie_trainer_options_defaults(void)
         .n_workers = sosie_cpu_count(),
         .weights = {.heads = 1,
                     .identity = 1,
-                    .colour = 0.5F,
-                    .histogram = 5,
+                    .colour = 0.1F,
+                    .histogram = 0.1F,
                     .teacher = 5},
         .smoothing = 0.1F,
         .temperature = 0.1F,
         .first = sosie_augmentation_colour(),
         .second = sosie_augmentation_shape(),
         .optimiser = sosie_optimiser_options_defaults(SOSIE_ADAMW),
-        .aspect_rate = 3,
-        .head_rate = 30,
+        .aspect_rate = 1,
+        .head_rate = 7.5F,
         .repeats = 3,
-        .like = 8,
+        .like = 4,
         .warm_up = 0.05,
         .precision = SOSIE_PRECISION_AUTO,
     };
@@ -118,7 +118,7 @@ static enum sosie_status make_trainable(struct sosie_trainer *t, bool bf16,
         sosie_student_init(&t->options.student, student, err);
     if (st)
         return st;
-    options.frozen = student->frozen;
+    options.frozen = t->options.student.freeze ? student->body : NULL;
     t->n_students++;
     t->input = student->input;
     return sosie_trainable_create(&student->graph, &options, out, err);
@@ -169,28 +169,37 @@ bool trainer_is_new(const struct sosie_trainer *t,
            param->value < student->end_new;
 }
 
-/* Of a file's aspects where its features are frozen: nothing else can follow
- * the photos. */
-static const float FROZEN_RATE = 10;
+/* Of aspects and heads that a file gave. */
+static const float TAKEN_RATE = 2.5F;
 
-/* Relative to what a file gave. An aspect has a matrix from the features, which
- * starts well; all else starts from nothing. */
-static float rate_factor(const struct sosie_trainer *t,
-                         const struct sosie_param *param)
+/* Is it the matrix, or the bias, by which an aspect is read from the features?
+ */
+static bool is_linear_aspect(const char *name)
 {
-    const char *name =
-        sosie_trainable_graph(t->trainable)->values[param->value].name;
-    if (!t->options.student.init || !trainer_is_new(t, param))
-        return t->options.student.freeze ? FROZEN_RATE : 1;
     for (int a = 0; a < SOSIE_STUDENT_ASPECTS; a++) {
         const char *aspect =
             sosie_student_aspect_name((enum sosie_student_aspect)a);
         size_t n = strlen(aspect);
         if (!strncmp(name, aspect, n) &&
             (!strcmp(name + n, ".weights") || !strcmp(name + n, ".bias")))
-            return t->options.aspect_rate;
+            return true;
     }
-    return t->options.head_rate;
+    return false;
+}
+
+/* Relative to the body that a file gave. An aspect has a matrix from the
+ * features, which starts well; all else that is new starts from nothing. */
+static float rate_factor(const struct sosie_trainer *t,
+                         const struct sosie_param *param)
+{
+    const char *name =
+        sosie_trainable_graph(t->trainable)->values[param->value].name;
+    if (!t->options.student.init || t->students[0].body[param->value])
+        return 1;
+    if (!trainer_is_new(t, param))
+        return TAKEN_RATE;
+    return is_linear_aspect(name) ? t->options.aspect_rate
+                                  : t->options.head_rate;
 }
 
 /* What the optimiser moves: everything but statistics. */
@@ -256,7 +265,7 @@ sosie_trainer_create(const struct sosie_dataset *dataset,
     t->last_loss = NAN;
     t->options.student.seed = options->seed;
     if (!(t->options.rate > 0))
-        t->options.rate = options->student.init ? 5e-5F : 5e-4F;
+        t->options.rate = options->student.init ? 2e-4F : 5e-4F;
     if (!(t->options.weights.identity > 0))
         t->options.repeats = t->options.like = 1;
     t->dataset = dataset;

@@ -54,11 +54,12 @@ struct sosie_trainer_options {
     float smoothing, temperature;
     struct sosie_augmentation first, second; /* of a pair's views */
     struct sosie_optimiser_options optimiser;
-    float rate; /* at its peak; 0: 5e-5 for a file's network, else 5e-4 */
+    float rate; /* at its peak; 0: 2e-4 for a file's network, else 5e-4 */
     float aspect_rate, head_rate; /* multiply it for what no file gave */
     size_t repeats; /* of photos of products that there are several of, in an
                        epoch */
-    size_t like;    /* batches whose photos are sorted by kind; 1: none */
+    size_t like;    /* batches whose photos are sorted by kind, for quarters of
+                       them to be of few; 1: none */
     double warm_up; /* share of the steps */
     enum sosie_precision precision; /* F32, BF16, or AUTO: the faster here */
     bool plain;                     /* plain C instead of oneDNN */

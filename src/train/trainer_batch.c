@@ -126,24 +126,25 @@ static void sort_by_kind(const struct sosie_trainer *t, size_t *places,
     }
 }
 
-/* All photos in random order, but so that those of a batch are of few kinds:
- * what is to be told from one another is alike then. */
+/* All photos in random order, but, if products are told apart, so that each
+ * quarter of a batch is of few kinds: what is to be told from one another is
+ * alike then, and yet a batch shows several kinds to the heads. */
 static void order_photos(struct sosie_trainer *t, size_t epoch)
 {
     struct sosie_random random = random_at(t, 1, epoch, 0);
     size_t pairs = t->options.batch / 2;
+    size_t like = t->options.weights.identity > 0 ? t->options.like : 1;
+    size_t n_parts = pairs % 4 ? 1 : 4;
     if (t->order_of == epoch)
         return;
     for (size_t i = 0, n = 0; i < t->n_train; i++)
         for (size_t k = times(t, i); k > 0; k--)
             t->order[n++] = i;
     shuffle(t->order, t->n_order, 1, &random);
-    for (size_t i = 0; i + pairs * t->options.like <= t->n_order;
-         i += pairs * t->options.like) {
-        if (t->options.like < 2)
-            break;
-        sort_by_kind(t, t->order + i, pairs * t->options.like);
-        shuffle(t->order + i, t->options.like, pairs, &random);
+    for (size_t i = 0; like > 1 && i + pairs * like <= t->n_order;
+         i += pairs * like) {
+        sort_by_kind(t, t->order + i, pairs * like);
+        shuffle(t->order + i, like * n_parts, pairs / n_parts, &random);
     }
     t->order_of = epoch;
 }
