@@ -60,7 +60,7 @@ static const char help[] =
     "heads=1,identity=1,colour=0.1,histogram=0.1,teacher=5;\n"
     "                       with --freeze heads=1 alone\n"
     "  --weights LIST       of the aspects in a search that says nothing else\n"
-    "                       (default shape=1,colour=0.9,kind=1)\n"
+    "                       (default shape=1,colour=0.31,kind=0.31)\n"
     "  --precision P        f32, bf16, or auto, the faster here (default "
     "auto)\n"
     "  --workers N          threads (default: one a processor)\n"
@@ -475,7 +475,7 @@ static int read_option(int option, char **argv, struct command *command,
         break;
     case OPT_WEIGHTS:
         if (!read_aspects(optarg, trainer->student.weights))
-            return bad_value("weights", optarg, "shape=1,colour=0.9,...");
+            return bad_value("weights", optarg, "shape=1,colour=0.31,...");
         break;
     case OPT_PRECISION:
         return cli_precision("train", optarg, &trainer->precision) ? 0

@@ -14,7 +14,7 @@ static const float STATISTICS_MOMENTUM = 0.1F;
 struct sosie_trainer_options sosie_trainer_options_defaults(void)
 {
     struct sosie_trainer_options o = {
-        .student = {.dims = {192, 64, 64}, .weights = {1, 0.9F, 1}},
+        .student = {.dims = {192, 64, 64}, .weights = {1, 0.31F, 0.31F}},
         .batch = 128,
         .shard = 32,
         .epochs = 10,
@@ -32,7 +32,7 @@ struct sosie_trainer_options sosie_trainer_options_defaults(void)
         .aspect_rate = 1,
         .head_rate = 7.5F,
         .repeats = 3,
-        .like = 4,
+        .like = 8,
         .warm_up = 0.05,
         .precision = SOSIE_PRECISION_AUTO,
     };

@@ -58,8 +58,8 @@ struct sosie_trainer_options {
     float aspect_rate, head_rate; /* multiply it for what no file gave */
     size_t repeats; /* of photos of products that there are several of, in an
                        epoch */
-    size_t like;    /* batches whose photos are sorted by kind, for quarters of
-                       them to be of few; 1: none */
+    size_t like;    /* batches whose photos are sorted by kind, if the heads
+                       count for less than half of identity; 1: none */
     double warm_up; /* share of the steps */
     enum sosie_precision precision; /* F32, BF16, or AUTO: the faster here */
     bool plain;                     /* plain C instead of oneDNN */

@@ -126,15 +126,17 @@ static void sort_by_kind(const struct sosie_trainer *t, size_t *places,
     }
 }
 
-/* All photos in random order, but, if products are told apart, so that each
- * quarter of a batch is of few kinds: what is to be told from one another is
- * alike then, and yet a batch shows several kinds to the heads. */
+/* All photos in random order. Where the heads count little beside what tells
+ * products apart, those of a batch are of few kinds: what is to be told from
+ * one another is alike then. Heads learn kinds badly from such batches:
+ * after 3.5 epochs the class they were surest of had a probability of .37 in
+ * the mean; 1.5 epochs of mixed ones, on frozen features, made it .80. */
 static void order_photos(struct sosie_trainer *t, size_t epoch)
 {
     struct sosie_random random = random_at(t, 1, epoch, 0);
+    const struct sosie_loss_weights *weights = &t->options.weights;
     size_t pairs = t->options.batch / 2;
-    size_t like = t->options.weights.identity > 0 ? t->options.like : 1;
-    size_t n_parts = pairs % 4 ? 1 : 4;
+    size_t like = weights->identity > 2 * weights->heads ? t->options.like : 1;
     if (t->order_of == epoch)
         return;
     for (size_t i = 0, n = 0; i < t->n_train; i++)
@@ -144,7 +146,7 @@ static void order_photos(struct sosie_trainer *t, size_t epoch)
     for (size_t i = 0; like > 1 && i + pairs * like <= t->n_order;
          i += pairs * like) {
         sort_by_kind(t, t->order + i, pairs * like);
-        shuffle(t->order + i, like * n_parts, pairs / n_parts, &random);
+        shuffle(t->order + i, like, pairs, &random);
     }
     t->order_of = epoch;
 }

@@ -8,10 +8,11 @@
 # photos' pixels, checkpoints, the report and what comes out. It goes on from a
 # checkpoint if there is one.
 #
-# First the features learn what a product looks like, kinds and colours having
-# little weight: on features that these may change as they like they push out what
-# tells one product from another. Then the features stay, and kinds and colours
-# are learned from them with full weight. models/README.md has the figures.
+# First the features learn what tells one product from another, kinds and colours
+# having little weight, since what is read from features that are not made for
+# products would change them for the worse. Then all of it is learned with full
+# weight, and last kinds and colours alone, from features that stay.
+# models/README.md has the figures, and how the network at hand was made.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 data=${1:?DATA} init=${2:?INIT.onnx} folder=${3:?FOLDER}
@@ -29,9 +30,11 @@ build/tools/atelier/atelier "$folder/atelier" --items 6000 --colours 4 \
   --seed 101 --size 200
 python3 tools/default_model/manifest.py "$data" "$folder/all.csv" \
   --drawings "$folder/atelier"
-train features --init "$init" --size 192 --epochs 1.1 \
+train features --init "$init" --size 192 --epochs 1.1 --rate 5e-5 \
   --losses heads=0.05,identity=1,colour=0.05,histogram=0.25,teacher=0
-train sosie-f32 --init "$folder/features.onnx" --freeze --anew colour,kind \
-  --epochs 3 --batch 64 --report "$folder/training.html"
+train whole --init "$folder/features.onnx" --epochs 3.5 \
+  --losses heads=0.7,identity=1,colour=0.1,histogram=0.1,teacher=0
+train sosie-f32 --init "$folder/whole.onnx" --freeze --epochs 1.5 --batch 64 \
+  --report "$folder/training.html"
 build/sosie model quantize "$folder/sosie-f32.onnx" "$folder/all.csv" \
   --images / -o "$folder/sosie.onnx"
