@@ -142,25 +142,14 @@ struct taken {
     sosie_value_id heads[SOSIE_DATASET_MAX_COLUMNS];
 };
 
-/* The name of head i's output. */
+/* The name of head i's output, "logits", or of its "labels" in the metadata. */
 static const char *head_name(const struct sosie_student_options *options,
-                             size_t i, char text[96])
+                             size_t i, const char *what, char text[96])
 {
     if (i)
-        snprintf(text, 96, "%.80s_logits", options->heads[i].name);
+        snprintf(text, 96, "%.80s_%s", options->heads[i].name, what);
     else
-        snprintf(text, 96, "logits");
-    return text;
-}
-
-/* Its labels' name in the metadata. */
-static const char *labels_name(const struct sosie_student_options *options,
-                               size_t i, char text[96])
-{
-    if (i)
-        snprintf(text, 96, "%.80s_labels", options->heads[i].name);
-    else
-        snprintf(text, 96, "labels");
+        snprintf(text, 96, "%s", what);
     return text;
 }
 
@@ -192,10 +181,11 @@ static void take_up(const struct sosie_student_options *options,
     for (size_t i = 0; i < options->n_heads; i++) {
         const struct sosie_student_head *head = &options->heads[i];
         if (taken->aspects[head->aspect] != SOSIE_NO_VALUE &&
-            has_labels(
-                head, sosie_onnx_metadata(onnx, labels_name(options, i, text))))
-            taken->heads[i] = find_output_of(
-                onnx, map, head_name(options, i, text), head->n_labels);
+            has_labels(head, sosie_onnx_metadata(
+                                 onnx, head_name(options, i, "labels", text))))
+            taken->heads[i] =
+                find_output_of(onnx, map, head_name(options, i, "logits", text),
+                               head->n_labels);
     }
 }
 
@@ -531,7 +521,7 @@ static enum sosie_status add_heads(const struct sosie_student_options *options,
         const struct sosie_student_head *head = &options->heads[i];
         size_t reads = sosie_student_output(options, head->aspect);
         if (taken->heads[i] == SOSIE_NO_VALUE)
-            st = add_linear(graph, head_name(options, i, text),
+            st = add_linear(graph, head_name(options, i, "logits", text),
                             graph->outputs[reads], head->n_labels, &random,
                             &taken->heads[i], err);
         graph->outputs[graph->n_outputs++] = taken->heads[i];
@@ -661,8 +651,10 @@ static enum sosie_status add_labels(struct writing *w, struct sosie_error *err)
     for (size_t i = 0; i < o->n_heads; i++) {
         char text[96];
         char *labels = joined_labels(&w->arena, &o->heads[i]);
-        char *output = sosie_arena_strdup(&w->arena, head_name(o, i, text));
-        char *key = sosie_arena_strdup(&w->arena, labels_name(o, i, text));
+        char *output =
+            sosie_arena_strdup(&w->arena, head_name(o, i, "logits", text));
+        char *key =
+            sosie_arena_strdup(&w->arena, head_name(o, i, "labels", text));
         if (!labels || !output || !key)
             return sosie_fail(err, SOSIE_NO_MEMORY, "labels");
         add_property(w, key, labels);
