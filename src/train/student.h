@@ -117,6 +117,11 @@ sosie_student_write(const struct sosie_student_options *options,
                     size_t n_metadata, unsigned char **bytes, size_t *size,
                     struct sosie_error *err);
 
+/* The name of head i's output (`what`: "logits"), or of its "labels" in the
+ * metadata. Returns text. */
+const char *sosie_student_head_name(const struct sosie_student_options *options,
+                                    size_t i, const char *what, char text[96]);
+
 /* "sosie-s, sosie-m, sosie-l". */
 const char *sosie_arch_names(void);
 
