@@ -39,6 +39,8 @@ void sosie_onednn_limit_to_avx2(void);
 
 /* Does this CPU multiply bfloat16? (Whether that is fast is another matter.) */
 bool sosie_cpu_has_bf16(void);
+/* In tiles? */
+bool sosie_cpu_has_amx(void);
 
 /* Are there QuantizeLinear nodes, so that INT8 means something? */
 bool sosie_graph_is_quantized(const struct sosie_graph *graph);

@@ -36,9 +36,20 @@ void sosie_onednn_limit_to_avx2(void)
     (void)dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx2);
 }
 
+/* A set of instructions is the bits of all those in it. */
+static bool cpu_has(dnnl_cpu_isa_t isa)
+{
+    return (dnnl_get_effective_cpu_isa() & isa) == isa;
+}
+
 bool sosie_cpu_has_bf16(void)
 {
-    return dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core_bf16;
+    return cpu_has(dnnl_cpu_isa_avx512_core_bf16);
+}
+
+bool sosie_cpu_has_amx(void)
+{
+    return cpu_has(dnnl_cpu_isa_avx512_core_amx);
 }
 
 static enum sosie_status onednn_lower(struct sosie_net *net,
