@@ -26,7 +26,8 @@ enum { SOSIE_MAX_ASPECTS = 4, SOSIE_ASPECT_NAME_MAX = 31 };
 struct sosie_aspect {
     const char *name; /* valid as long as the engine */
     size_t dim;
-    double weight; /* how much it counts unless a query says otherwise */
+    double weight;   /* how much it counts unless a query says otherwise */
+    unsigned degree; /* 1..16: the power that its cosine counts with */
 };
 
 enum {
@@ -161,7 +162,7 @@ struct sosie_hit {
     const char *id;
     const char *path; /* below its class: GET /static/img/<class>/<path> */
     const char *class_name; /* "unknown" when the source gave none */
-    double score;           /* weighted mean of the aspects' scores */
+    double score;           /* weighted mean of the powers of these */
     double aspects[SOSIE_MAX_ASPECTS]; /* cosine similarity, -1..1 */
     const char *fields; /* JSON object: title, price, ... and attributes */
 };

@@ -165,8 +165,8 @@ static void print_notes(const struct sosie_evaluations *found)
     printf("\ndefault:");
     for (size_t j = 0; j < first->n_aspects; j++)
         if (first->weights[j] > 0)
-            printf("%s %s %g", j ? "," : "", first->aspects[j],
-                   first->weights[j]);
+            printf("%s %s^%u %g", j ? "," : "", first->aspects[j],
+                   first->degrees[j], first->weights[j]);
     puts(found->n > 1 ? " (of the first model)" : "");
     for (size_t k = 0; k < found->n_kinds; k++)
         if (found->kinds[k].what == SOSIE_KIND_RECALL_1)
@@ -353,9 +353,10 @@ static json_t *model_json(const struct sosie_evaluations *found,
                             kinds_json(found, mean_of, &model->ways[way]));
     for (size_t j = 0; j < model->n_aspects; j++)
         json_object_set_new(aspects, model->aspects[j],
-                            json_pack("{s:I,s:f}", "dimensions",
+                            json_pack("{s:I,s:f,s:I}", "dimensions",
                                       (json_int_t)model->dims[j], "weight",
-                                      model->weights[j]));
+                                      model->weights[j], "degree",
+                                      (json_int_t)model->degrees[j]));
     object = json_pack(
         "{s:s,s:s,s:I,s:I,s:f,s:f,s:o,s:o}", "model", model->model, "precision",
         sosie_precision_name(model->precision), "dimensions",

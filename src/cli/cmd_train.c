@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "base/clock.h"
+#include "model/model.h"
 #include "train/session.h"
 
 #include <math.h>
@@ -60,7 +61,9 @@ static const char help[] =
     "heads=1,identity=1,colour=0.1,histogram=0.1,teacher=5;\n"
     "                       with --freeze heads=1 alone\n"
     "  --weights LIST       of the aspects in a search that says nothing else\n"
-    "                       (default shape=1,colour=0.31,kind=0.31)\n"
+    "                       (default shape=1,colour=0.24,kind=0.1)\n"
+    "  --degrees LIST       powers that their cosines count with (default "
+    "shape=4)\n"
     "  --precision P        f32, bf16, or auto, the faster here (default "
     "auto)\n"
     "  --workers N          threads (default: one a processor)\n"
@@ -267,6 +270,22 @@ static bool read_aspects(const char *text, float *weights)
     return read_weights(text, all, SOSIE_STUDENT_ASPECTS);
 }
 
+static bool read_degrees(const char *text, unsigned *degrees)
+{
+    float given[SOSIE_STUDENT_ASPECTS];
+    for (int a = 0; a < SOSIE_STUDENT_ASPECTS; a++)
+        given[a] = (float)degrees[a];
+    if (!read_aspects(text, given))
+        return false;
+    for (int a = 0; a < SOSIE_STUDENT_ASPECTS; a++) {
+        if (given[a] < 1 || given[a] > SOSIE_MODEL_MAX_DEGREE ||
+            given[a] > floorf(given[a]))
+            return false;
+        degrees[a] = (unsigned)given[a];
+    }
+    return true;
+}
+
 enum {
     OPT_INIT = 256,
     OPT_ARCH,
@@ -288,6 +307,7 @@ enum {
     OPT_DECAY,
     OPT_LOSSES,
     OPT_WEIGHTS,
+    OPT_DEGREES,
     OPT_PRECISION,
     OPT_WORKERS,
     OPT_SEED,
@@ -322,6 +342,7 @@ static const struct option longs[] = {
     {"weight-decay", required_argument, NULL, OPT_DECAY},
     {"losses", required_argument, NULL, OPT_LOSSES},
     {"weights", required_argument, NULL, OPT_WEIGHTS},
+    {"degrees", required_argument, NULL, OPT_DEGREES},
     {"precision", required_argument, NULL, OPT_PRECISION},
     {"workers", required_argument, NULL, OPT_WORKERS},
     {"seed", required_argument, NULL, OPT_SEED},
@@ -475,7 +496,12 @@ static int read_option(int option, char **argv, struct command *command,
         break;
     case OPT_WEIGHTS:
         if (!read_aspects(optarg, trainer->student.weights))
-            return bad_value("weights", optarg, "shape=1,colour=0.31,...");
+            return bad_value("weights", optarg, "shape=1,colour=0.24,...");
+        break;
+    case OPT_DEGREES:
+        if (!read_degrees(optarg, trainer->student.degrees))
+            return bad_value("degrees", optarg,
+                             "shape=4,... with whole numbers from 1 to 16");
         break;
     case OPT_PRECISION:
         return cli_precision("train", optarg, &trainer->precision) ? 0

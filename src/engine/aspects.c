@@ -19,16 +19,16 @@ size_t sosie_aspects_list(const struct sosie_model_info *info, bool own,
                           struct sosie_aspect aspects[SOSIE_MAX_ASPECTS])
 {
     for (size_t j = 0; own && j < info->n_aspects; j++)
-        aspects[j] =
-            (struct sosie_aspect){info->aspects[j].name, info->aspects[j].dim,
-                                  info->aspects[j].weight};
+        aspects[j] = (struct sosie_aspect){
+            info->aspects[j].name, info->aspects[j].dim,
+            info->aspects[j].weight, info->aspects[j].degree};
     if (own)
         return info->n_aspects;
     aspects[0] = (struct sosie_aspect){
         "shape", whitening ? sosie_whitening_out(whitening) : info->dim,
-        SHAPE_WEIGHT};
+        SHAPE_WEIGHT, 1};
     aspects[1] =
-        (struct sosie_aspect){"colour", SOSIE_COLOUR_DIM, COLOUR_WEIGHT};
+        (struct sosie_aspect){"colour", SOSIE_COLOUR_DIM, COLOUR_WEIGHT, 1};
     return 2;
 }
 

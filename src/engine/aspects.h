@@ -20,7 +20,8 @@ size_t sosie_aspects_list(const struct sosie_model_info *info, bool own,
                           struct sosie_aspect aspects[SOSIE_MAX_ASPECTS]);
 
 /* Makes embeddings (n, dim) such that the cosine of two is the weighted mean of
- * the cosines of their aspects, if the model has its own; else leaves them. */
+ * the cosines of their aspects, if the model has its own; else leaves them.
+ * Degrees are no matter of embeddings: they are left out. */
 void sosie_aspects_weigh(const struct sosie_model_info *info, float *embeddings,
                          size_t n);
 

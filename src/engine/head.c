@@ -441,8 +441,10 @@ enum sosie_status sosie_engine_head_photos(struct sosie_engine *engine,
     read.rows.shape = view->shape;
     read.transform = view->transform;
     version = view->version;
-    for (size_t j = 0; j < view->shape.n_aspects; j++)
+    for (size_t j = 0; j < view->shape.n_aspects; j++) {
         read.weights[j] = view->aspects[j].weight;
+        read.degrees[j] = view->aspects[j].degree;
+    }
     sosie_engine_drop_view(engine, view);
     st = sosie_catalog_begin_reading(catalog, err);
     if (st)

@@ -59,6 +59,7 @@ struct sosie_head_photos {
     uint32_t *products; /* (rows.n) equal numbers: the same product */
     struct sosie_class_names classes;
     double weights[SOSIE_MAX_ASPECTS]; /* of aspects, by default */
+    unsigned degrees[SOSIE_MAX_ASPECTS];
     int64_t transform;
     struct sosie_arena arena; /* owns the names */
 };

@@ -360,6 +360,8 @@ static enum sosie_status scan(struct search *search, size_t k,
         return no_memory(err);
     memcpy(query.scales, search->scales, sizeof(query.scales));
     memcpy(query.weights, search->weights, sizeof(query.weights));
+    for (size_t j = 0; j < search->view->shape.n_aspects; j++)
+        query.degrees[j] = search->view->aspects[j].degree;
     sosie_store_search(search->view->store, &query, top);
     return SOSIE_OK;
 }

@@ -42,11 +42,12 @@ static json_t *stats_json(const struct sosie_engine_stats *stats)
 {
     json_t *aspects = json_array();
     for (size_t j = 0; j < stats->n_aspects; j++)
-        json_array_append_new(aspects,
-                              json_pack("{s:s, s:I, s:f}", "name",
-                                        stats->aspects[j].name, "dim",
-                                        (json_int_t)stats->aspects[j].dim,
-                                        "weight", stats->aspects[j].weight));
+        json_array_append_new(
+            aspects,
+            json_pack("{s:s, s:I, s:f, s:I}", "name", stats->aspects[j].name,
+                      "dim", (json_int_t)stats->aspects[j].dim, "weight",
+                      stats->aspects[j].weight, "degree",
+                      (json_int_t)stats->aspects[j].degree));
     return json_pack(
         "{s:I, s:I, s:I, s:s, s:s, s:o}", "items", (json_int_t)stats->n_items,
         "photos", (json_int_t)stats->n_photos, "classes",

@@ -36,6 +36,19 @@ float sosie_quantise(const float *vector, size_t n, int8_t *codes);
 /* The scale of codes that are quantised already. */
 float sosie_codes_scale(const int8_t *codes, size_t n);
 
+/* How much a cosine counts in a score: itself, or for a *degree* d above 1 its
+ * d-th power, the polynomial kernel (nothing below 0): then what is very like
+ * counts for much more than what is somewhat like. */
+static inline float sosie_likeness(float cosine, unsigned degree)
+{
+    float power = cosine;
+    if (degree > 1 && cosine <= 0)
+        return 0;
+    for (unsigned i = 1; i < degree; i++)
+        power *= cosine;
+    return power;
+}
+
 /* A growing set of rows in memory. Zeroed but for `shape` it is empty. */
 struct sosie_rows {
     struct sosie_row_shape shape;

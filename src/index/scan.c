@@ -81,27 +81,28 @@ void sosie_top_sort(struct sosie_top *top)
 struct scorer {
     const struct sosie_segment_view *rows;
     const struct sosie_scan_query *query;
-    float factors[SOSIE_ASPECTS_MAX]; /* weight * query's scale / all weights */
+    float weights[SOSIE_ASPECTS_MAX]; /* in parts of 1 */
 };
 
 static void score_block(const struct scorer *scorer, size_t first, size_t n,
                         const int32_t *dots, struct sosie_top *top)
 {
     const struct sosie_segment_view *rows = scorer->rows;
+    const struct sosie_scan_query *query = scorer->query;
     size_t n_aspects = rows->shape.n_aspects;
     const float *scales = rows->scales + first * n_aspects;
 
     for (size_t i = 0; i < n; i++, dots += n_aspects, scales += n_aspects) {
         struct sosie_neighbour new = {.score = 0};
-        for (size_t j = 0; j < n_aspects; j++)
-            new.score += (float)dots[j] * scales[j] * scorer->factors[j];
+        for (size_t j = 0; j < n_aspects; j++) {
+            new.aspects[j] = (float)dots[j] * scales[j] * query->scales[j];
+            new.score += scorer->weights[j] *
+                         sosie_likeness(new.aspects[j], query->degrees[j]);
+        }
         if (top->n == top->k && (!top->k || new.score < top->heap[0].score))
             continue;
         new.number = rows->numbers[first + i];
         new.class_id = rows->classes[first + i];
-        for (size_t j = 0; j < n_aspects; j++)
-            new.aspects[j] =
-                (float)dots[j] * scales[j] * scorer->query->scales[j];
         offer(top, &new);
     }
 }
@@ -135,7 +136,7 @@ void sosie_scan(const struct sosie_segment *segment,
         weights += query->weights[j];
     for (size_t j = 0; j < rows->shape.n_aspects; j++) {
         sizes[j] = sosie_row_aspect_size(&rows->shape, j);
-        scorer.factors[j] = query->weights[j] * query->scales[j] / weights;
+        scorer.weights[j] = query->weights[j] / weights;
     }
     for (size_t i = 0; i < rows->n;) {
         size_t end = run_end(rows, dead, query->classes, i);

@@ -32,14 +32,15 @@ bool sosie_bits_init(struct sosie_bits *bits, size_t n);
 struct sosie_scan_query {
     const int8_t *codes; /* laid out like a row */
     float scales[SOSIE_ASPECTS_MAX];
-    float weights[SOSIE_ASPECTS_MAX]; /* >= 0, not all 0 */
-    const struct sosie_bits *classes; /* only these; NULL: all */
+    float weights[SOSIE_ASPECTS_MAX];    /* >= 0, not all 0 */
+    unsigned degrees[SOSIE_ASPECTS_MAX]; /* see rows.h; 0 is as 1 */
+    const struct sosie_bits *classes;    /* only these; NULL: all */
 };
 
 struct sosie_neighbour {
     uint64_t number;
     uint32_t class_id;
-    float score; /* weighted mean of the aspects' cosines */
+    float score; /* weighted mean of the aspects' likenesses */
     float aspects[SOSIE_ASPECTS_MAX]; /* cosines */
 };
 

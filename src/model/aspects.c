@@ -1,4 +1,4 @@
-/* aspects.c: "shape=256,colour=64" and "shape=1,colour=0.55". */
+/* aspects.c: "shape=256,colour=64", "shape=1,colour=0.55" and "shape=4". */
 #include "model/aspects.h"
 
 #include <math.h>
@@ -8,6 +8,7 @@
 
 static const char ASPECTS[] = "embedding.aspects";
 static const char WEIGHTS[] = "embedding.weights";
+static const char DEGREES[] = "embedding.degrees";
 static const char NAME_LETTERS[] =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
 enum { MAX_NAME = 31 };
@@ -56,6 +57,15 @@ static enum sosie_status malformed(const char *key, const char *value,
                       expected);
 }
 
+static enum sosie_status unknown(const char *key, const struct entry *entry,
+                                 struct sosie_error *err)
+{
+    return sosie_fail(err, SOSIE_BAD_INPUT,
+                      "metadata '%s' names '%.*s', which is not among the "
+                      "aspects",
+                      key, (int)entry->length, entry->name);
+}
+
 static enum sosie_status read_aspects(const char *text,
                                       struct sosie_arena *arena,
                                       struct sosie_model_info *info,
@@ -83,6 +93,7 @@ static enum sosie_status read_aspects(const char *text,
             return sosie_fail(err, SOSIE_NO_MEMORY, "names of aspects");
         aspect->dim = (size_t)entry.number;
         aspect->weight = 1;
+        aspect->degree = 1;
         info->n_aspects++;
         sum += aspect->dim;
     } while (*at);
@@ -112,10 +123,7 @@ static enum sosie_status read_weights(const char *text,
             return malformed(WEIGHTS, text, expected, err);
         i = find(info, &entry);
         if (i == info->n_aspects)
-            return sosie_fail(err, SOSIE_BAD_INPUT,
-                              "metadata '%s' names '%.*s', which is not among "
-                              "the aspects",
-                              WEIGHTS, (int)entry.length, entry.name);
+            return unknown(WEIGHTS, &entry, err);
         n += !is_named[i];
         is_named[i] = true;
         info->aspects[i].weight = entry.number;
@@ -127,19 +135,44 @@ static enum sosie_status read_weights(const char *text,
                : malformed(WEIGHTS, text, expected, err);
 }
 
+static enum sosie_status read_degrees(const char *text,
+                                      struct sosie_model_info *info,
+                                      struct sosie_error *err)
+{
+    const char *at = text;
+    do {
+        struct entry entry;
+        size_t i;
+        if (!next_entry(&at, &entry) || entry.number < 1 ||
+            entry.number > SOSIE_MODEL_MAX_DEGREE ||
+            entry.number > floor(entry.number))
+            return malformed(DEGREES, text,
+                             "NAME=NUMBER,... with whole numbers from 1 to 16",
+                             err);
+        i = find(info, &entry);
+        if (i == info->n_aspects)
+            return unknown(DEGREES, &entry, err);
+        info->aspects[i].degree = (unsigned)entry.number;
+    } while (*at);
+    return SOSIE_OK;
+}
+
 enum sosie_status sosie_aspects_read(const char *aspects, const char *weights,
+                                     const char *degrees,
                                      struct sosie_arena *arena,
                                      struct sosie_model_info *info,
                                      struct sosie_error *err)
 {
     enum sosie_status st = SOSIE_OK;
-    if (weights && !aspects)
+    if ((weights || degrees) && !aspects)
         return sosie_fail(err, SOSIE_BAD_INPUT,
-                          "metadata '%s' is there without '%s'", WEIGHTS,
-                          ASPECTS);
+                          "metadata '%s' is there without '%s'",
+                          weights ? WEIGHTS : DEGREES, ASPECTS);
     if (aspects)
         st = read_aspects(aspects, arena, info, err);
     if (!st && weights)
         st = read_weights(weights, info, err);
+    if (!st && degrees)
+        st = read_degrees(degrees, info, err);
     return st;
 }

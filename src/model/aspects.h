@@ -6,14 +6,14 @@
 #include "base/arena.h"
 #include "model/model.h"
 
-/* `aspects` and `weights` are the values of embedding.aspects and
- * embedding.weights; NULL: not there. Fills n_aspects and aspects of `info`,
- * whose dim is known; names are of the arena.
- * Errors: BAD_INPUT if they are malformed, or the aspects do not add up to dim;
+/* `aspects`, `weights` and `degrees` are the values of embedding.aspects,
+ * embedding.weights and embedding.degrees; NULL: not there. Fills n_aspects and
+ * aspects of `info`, whose dim is known; names are of the arena. Errors:
+ * BAD_INPUT if they are malformed, or the aspects do not add up to dim;
  * NO_MEMORY. */
 SOSIE_MUST_CHECK enum sosie_status
 sosie_aspects_read(const char *aspects, const char *weights,
-                   struct sosie_arena *arena, struct sosie_model_info *info,
-                   struct sosie_error *err);
+                   const char *degrees, struct sosie_arena *arena,
+                   struct sosie_model_info *info, struct sosie_error *err);
 
 #endif

@@ -173,6 +173,7 @@ static enum sosie_status build(struct sosie_network *network,
         (st = read_temperature(model, onnx, err)) ||
         (st = sosie_aspects_read(sosie_onnx_metadata(onnx, "embedding.aspects"),
                                  sosie_onnx_metadata(onnx, "embedding.weights"),
+                                 sosie_onnx_metadata(onnx, "embedding.degrees"),
                                  &model->arena, &model->info, err)) ||
         (st = sosie_network_make(network, &model->net, err)))
         goto out;

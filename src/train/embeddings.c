@@ -288,10 +288,11 @@ static enum sosie_status run_task(struct task *task, struct sosie_error *err)
 
 static void add_aspect(struct sosie_embeddings *embeddings,
                        struct sosie_row_shape *shape, const char *name,
-                       size_t dim, double weight)
+                       size_t dim, double weight, unsigned degree)
 {
     embeddings->names[shape->n_aspects] = name;
     embeddings->weights[shape->n_aspects] = weight;
+    embeddings->degrees[shape->n_aspects] = degree;
     shape->dims[shape->n_aspects++] = dim;
 }
 
@@ -306,9 +307,9 @@ static enum sosie_status choose_aspects(struct sosie_embeddings *embeddings,
     *shape = (struct sosie_row_shape){0};
     for (size_t j = 0; j < n; j++)
         add_aspect(embeddings, shape, aspects[j].name, aspects[j].dim,
-                   aspects[j].weight);
+                   aspects[j].weight, aspects[j].degree);
     if (embeddings->whitening)
-        add_aspect(embeddings, shape, FEATURES, info->dim, 0);
+        add_aspect(embeddings, shape, FEATURES, info->dim, 0, 1);
     for (size_t j = 0; j < shape->n_aspects; j++)
         if (shape->dims[j] > SOSIE_ASPECT_DIM_MAX)
             return sosie_fail(err, SOSIE_REFUSED,

@@ -36,8 +36,9 @@ struct sosie_embeddings {
     struct sosie_vectors vectors;
     const char *names[SOSIE_ASPECTS_MAX]; /* of the aspects; the model's */
     double weights[SOSIE_ASPECTS_MAX];    /* by default */
-    struct sosie_whitening *whitening;    /* NULL: none */
-    float *logits;                        /* (n, n_logits), if asked for */
+    unsigned degrees[SOSIE_ASPECTS_MAX];
+    struct sosie_whitening *whitening; /* NULL: none */
+    float *logits;                     /* (n, n_logits), if asked for */
     size_t n_bad;
     double seconds;
 };

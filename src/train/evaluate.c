@@ -388,7 +388,9 @@ static enum sosie_status choose_ways(struct turn *turn, struct sosie_error *err)
             return no_memory(err);
         found->dims[j] = embeddings->vectors.shape.dims[j];
         found->weights[j] = embeddings->weights[j];
+        found->degrees[j] = embeddings->degrees[j];
         turn->ways[0].weights[j] = (float)embeddings->weights[j];
+        turn->ways[0].degrees[j] = embeddings->degrees[j];
         if (n_aspects < 2)
             break;
         turn->ways[found->n_ways].weights[j] = 1;

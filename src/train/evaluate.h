@@ -88,6 +88,7 @@ struct sosie_evaluation {
     const char *aspects[SOSIE_ASPECTS_MAX];
     size_t dims[SOSIE_ASPECTS_MAX];
     double weights[SOSIE_ASPECTS_MAX];
+    unsigned degrees[SOSIE_ASPECTS_MAX];
     size_t n_ways;
     struct sosie_way_found ways[SOSIE_EVALUATE_MAX_WAYS]; /* default first */
     bool by_labels;      /* the model's labels give the classes, else votes */

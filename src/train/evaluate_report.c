@@ -204,9 +204,9 @@ static void write_models(struct page *page)
         for (size_t j = 0, used = 0; j < model->n_aspects; j++)
             if (model->weights[j] > 0 && used < sizeof(aspects))
                 used += (size_t)snprintf(aspects + used, sizeof(aspects) - used,
-                                         "%s%s %zu: %g", j ? ", " : "",
-                                         model->aspects[j], model->dims[j],
-                                         model->weights[j]);
+                                         "%s%s^%u %zu: %g", j ? ", " : "",
+                                         model->aspects[j], model->degrees[j],
+                                         model->dims[j], model->weights[j]);
         cells[m * N].text = base_name(model->model);
         cells[m * N + 1].text = sosie_precision_name(model->precision);
         cells[m * N + 2].text = whole(page, model->dim);

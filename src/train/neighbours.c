@@ -72,7 +72,7 @@ static void rank(const struct search *search, size_t way, size_t query,
         uint32_t row = (uint32_t)(first + i);
         float score = 0;
         for (size_t j = 0; j < n_aspects; j++)
-            score += factors[j] * cosines[j];
+            score += factors[j] * sosie_likeness(cosines[j], how->degrees[j]);
         if (hits[k - 1] != SOSIE_NO_HIT && !(score > scores[k - 1]))
             continue;
         if (!sosie_way_excludes(how, search->rows[query], row))

@@ -2,7 +2,8 @@
  * several ways at once.
  *
  * Exact, with the scores of a catalog: the weighted mean of the aspects'
- * cosines. A *way* is a weight for each aspect and what is left out. The dot
+ * likenesses (index/rows.h). A *way* is a weight and a degree for each aspect,
+ * and what is left out. The dot
  * products of all aspects are computed once and ranked in every way. */
 #ifndef SOSIE_TRAIN_NEIGHBOURS_H
 #define SOSIE_TRAIN_NEIGHBOURS_H
@@ -15,7 +16,8 @@ enum { SOSIE_MAX_WAYS = 16, SOSIE_MAX_EXCLUDED = 2 };
 #define SOSIE_NO_HIT UINT32_MAX
 
 struct sosie_way {
-    float weights[SOSIE_ASPECTS_MAX]; /* >= 0, not all 0 */
+    float weights[SOSIE_ASPECTS_MAX];    /* >= 0, not all 0 */
+    unsigned degrees[SOSIE_ASPECTS_MAX]; /* index/rows.h; 0 is as 1 */
     /* Numbers of the gallery's rows: those with the query's own are left out
      * (-1: of none). NULL: nothing but the query itself. */
     const int32_t *exclude[SOSIE_MAX_EXCLUDED];

@@ -62,6 +62,7 @@ struct sosie_student_options {
                                      such, but SHAPE is always there */
     float
         weights[SOSIE_STUDENT_ASPECTS]; /* of a search that says nothing else */
+    unsigned degrees[SOSIE_STUDENT_ASPECTS]; /* that their cosines count with */
     size_t n_heads;
     struct sosie_student_head heads[SOSIE_DATASET_MAX_COLUMNS];
     bool freeze;                      /* the features stay as they are */

@@ -116,8 +116,8 @@ static enum sosie_status add_embedding(struct writing *w,
     struct sosie_node node = {
         .name = "embedding", .op = SOSIE_OP_CONCAT, .axis = 1};
     sosie_value_id id = graph->outputs[0];
-    char aspects[256] = "", weights[256] = "";
-    size_t n = 0, m = 0;
+    char aspects[256] = "", weights[256] = "", degrees[256] = "";
+    size_t n = 0, m = 0, k = 0;
     enum sosie_status st = SOSIE_OK;
 
     for (int a = 0; a < SOSIE_STUDENT_ASPECTS && !st; a++) {
@@ -134,6 +134,9 @@ static enum sosie_status add_embedding(struct writing *w,
             dim_of(graph, node.inputs + first, node.n_inputs - first));
         m += (size_t)snprintf(weights + m, sizeof(weights) - m, "%s%s=%.3g",
                               m ? "," : "", name, (double)o->weights[a]);
+        if (o->degrees[a] > 1)
+            k += (size_t)snprintf(degrees + k, sizeof(degrees) - k, "%s%s=%u",
+                                  k ? "," : "", name, o->degrees[a]);
     }
     if (!st && node.n_inputs > 1)
         st = sosie_graph_add_node(graph, &node, "embedding", &id, err);
@@ -144,6 +147,9 @@ static enum sosie_status add_embedding(struct writing *w,
                  sosie_arena_strdup(&w->arena, aspects));
     add_property(w, "embedding.weights",
                  sosie_arena_strdup(&w->arena, weights));
+    if (k)
+        add_property(w, "embedding.degrees",
+                     sosie_arena_strdup(&w->arena, degrees));
     return SOSIE_OK;
 }
 

@@ -14,7 +14,9 @@ static const float STATISTICS_MOMENTUM = 0.1F;
 struct sosie_trainer_options sosie_trainer_options_defaults(void)
 {
     struct sosie_trainer_options o = {
-        .student = {.dims = {192, 64, 64}, .weights = {1, 0.31F, 0.31F}},
+        .student = {.dims = {192, 64, 64},
+                    .weights = {1, 0.24F, 0.1F},
+                    .degrees = {4, 1, 1}},
         .batch = 128,
         .shard = 32,
         .epochs = 10,

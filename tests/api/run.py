@@ -159,8 +159,8 @@ def health_readiness_and_wrong_addresses():
     stats = ok(server.request("GET", "/v1/stats"))
     assert stats["items"] == 18 and stats["precision"] in ("f32", "bf16"), stats
     assert stats["classes_by"] == "labels", stats
-    assert stats["aspects"] == [{"name": "shape", "dim": 320, "weight": 1.0},
-                                {"name": "colour", "dim": 64, "weight": 0.55}]
+    assert stats["aspects"] == [{"name": "shape", "dim": 320, "weight": 1.0, "degree": 1},
+                                {"name": "colour", "dim": 64, "weight": 0.55, "degree": 1}]
     error_of(server.request("GET", "/v1/search"), 405)
     error_of(server.request("DELETE", "/v1/search"), 405)
     error_of(server.request("POST", "/v1/nothing"), 404)

@@ -283,8 +283,9 @@ def how_well_a_model_finds_is_measured():
         report = json.loads(s.run(*usual, "--json", "--changed", "5").stdout)
         assert report["queries"] == 12 and report["photos"] == 57 and report["changed"] == 5
         model, = report["models"]
-        assert model["aspects"] == {"shape": {"dimensions": 320, "weight": 1.0},
-                                    "colour": {"dimensions": 64, "weight": 0.55}}, model
+        assert model["aspects"] == {"shape": {"dimensions": 320, "weight": 1.0, "degree": 1},
+                                    "colour": {"dimensions": 64, "weight": 0.55,
+                                               "degree": 1}}, model
         assert set(model["ways"]) == {"default", "shape", "colour"}
         assert model["ways"]["colour"]["precision_at_12"]["class"] > 0.9
         assert 0 <= model["ways"]["default"]["map_at_12"] <= 1

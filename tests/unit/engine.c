@@ -727,7 +727,8 @@ static void model_write(const struct shop *shop, const char *name,
 /* Its 320 numbers as three aspects. */
 static const char *const with_aspects[][2] = {
     {"embedding.aspects", "shape=192,colour=64,kind=64"},
-    {"embedding.weights", "shape=1,colour=0.6,kind=0.4"}};
+    {"embedding.weights", "shape=1,colour=0.6,kind=0.4"},
+    {"embedding.degrees", "shape=4"}};
 
 /* Opens the catalog with a model, which may be NULL, and indexes a folder. */
 static struct sosie_engine *shop_index(const struct shop *shop,
@@ -762,7 +763,7 @@ static void a_model_may_bring_aspects_of_its_own(void **state)
     char model[128];
     (void)state;
     shop_open(&shop, 6);
-    model_write(&shop, "own.onnx", with_aspects, 2, model);
+    model_write(&shop, "own.onnx", with_aspects, 3, model);
     engine = shop_index(&shop, model, shop.photos,
                         (struct sosie_index_options){0}, &report);
     expect_sound(&shop);
@@ -772,6 +773,8 @@ static void a_model_may_bring_aspects_of_its_own(void **state)
     assert_string_equal(stats.aspects[2].name, "kind");
     assert_int_equal(stats.aspects[2].dim, 64);
     assert_true(stats.aspects[2].weight == 0.4);
+    assert_int_equal(stats.aspects[0].degree, 4);
+    assert_int_equal(stats.aspects[2].degree, 1);
 
     query.item = "red/1.webp";
     result = search(engine, &query);
@@ -779,11 +782,11 @@ static void a_model_may_bring_aspects_of_its_own(void **state)
     assert_string_equal(result.aspects[0], "shape");
     for (size_t i = 0; i < result.n_hits; i++) {
         const struct sosie_hit *hit = &result.hits[i];
-        assert_float_equal(
-            hit->score,
-            (hit->aspects[0] + 0.6 * hit->aspects[1] + 0.4 * hit->aspects[2]) /
-                2,
-            1e-6);
+        assert_float_equal(hit->score,
+                           (pow(fmax(hit->aspects[0], 0), 4) +
+                            0.6 * hit->aspects[1] + 0.4 * hit->aspects[2]) /
+                               2,
+                           1e-6);
     }
     sosie_result_release(&result);
     weigh(&query, "kind=3");
@@ -820,7 +823,7 @@ static void own_aspects_are_never_whitened(void **state)
     char model[128], more[160], path[200];
     (void)state;
     shop_open(&shop, 20);
-    model_write(&shop, "own.onnx", with_aspects, 2, model);
+    model_write(&shop, "own.onnx", with_aspects, 3, model);
     sosie_engine_close(shop_index(&shop, model, shop.photos, options, &report));
     snprintf(more, sizeof(more), "%s/more", shop.folder);
     photos_make(more, 700);
@@ -857,7 +860,7 @@ static void a_catalog_keeps_the_aspects_it_was_made_with(void **state)
     (void)state;
     shop_open(&shop, 2);
     index_now(&shop);
-    model_write(&shop, "catalog/model.onnx", with_aspects, 2, model);
+    model_write(&shop, "catalog/model.onnx", with_aspects, 3, model);
     check_ok(sosie_file_read(model, 1 << 20, &bytes, &size, &err), &err);
     digest = sosie_digest_of(bytes, size);
     sosie_digest_hex(&digest, hex);

@@ -225,12 +225,16 @@ static size_t search_plainly(const struct sosie_segment_view *view,
             continue;
         for (size_t j = 0; j < view->shape.n_aspects; j++) {
             size_t size = sosie_row_aspect_size(&view->shape, j);
+            double cosine =
+                (double)view->scales[i * view->shape.n_aspects + j] *
+                (double)query->scales[j];
             int dot = 0;
             for (size_t d = 0; d < view->shape.dims[j]; d++)
                 dot += row[d] * codes[d];
-            score += (double)query->weights[j] / weights * dot *
-                     (double)view->scales[i * view->shape.n_aspects + j] *
-                     (double)query->scales[j];
+            cosine *= dot;
+            if (query->degrees[j] > 1)
+                cosine = pow(fmax(cosine, 0), query->degrees[j]);
+            score += (double)query->weights[j] / weights * cosine;
             row += size;
             codes += size;
         }
@@ -271,6 +275,7 @@ static void the_scan_finds_what_its_definition_finds(void **state)
             .codes = view->codes + like * sosie_row_stride(&SHAPE),
             .scales = {view->scales[2 * like], view->scales[2 * like + 1]},
             .weights = {round % 3 == 0 ? 0 : 1, 0.5F},
+            .degrees = {(unsigned)round % 6, round % 7 == 0 ? 3 : 0},
             .classes = round % 5 < 2 ? &classes : NULL};
         const struct sosie_bits *without = round % 2 ? &dead : NULL;
         size_t n = search_plainly(view, without, &query, all);

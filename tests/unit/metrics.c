@@ -68,20 +68,23 @@ static void gallery_free(struct gallery *gallery)
 
 static double plain_score(const struct sosie_vectors *a, size_t i,
                           const struct sosie_vectors *b, size_t k,
-                          const float *weights)
+                          const struct sosie_way *way)
 {
     const struct sosie_row_shape *shape = &a->shape;
     size_t stride = sosie_row_stride(shape), at = 0;
     double score = 0, sum = 0;
     for (size_t j = 0; j < shape->n_aspects; j++) {
+        double cosine = (double)a->scales[i * shape->n_aspects + j] *
+                        (double)b->scales[k * shape->n_aspects + j];
         int dot = 0;
         for (size_t d = 0; d < shape->dims[j]; d++)
             dot +=
                 a->codes[i * stride + at + d] * b->codes[k * stride + at + d];
-        score += (double)weights[j] * dot *
-                 (double)a->scales[i * shape->n_aspects + j] *
-                 (double)b->scales[k * shape->n_aspects + j];
-        sum += (double)weights[j];
+        cosine *= dot;
+        if (way->degrees[j] > 1)
+            cosine = pow(fmax(cosine, 0), way->degrees[j]);
+        score += (double)way->weights[j] * cosine;
+        sum += (double)way->weights[j];
         at += sosie_row_aspect_size(shape, j);
     }
     return score / sum;
@@ -105,8 +108,7 @@ static void check_ranking(const struct gallery *gallery,
         assert_false(is_hit[row]);
         is_hit[row] = true;
         CHECK_NEAR((double)scores[n_hits],
-                   plain_score(from, own, &gallery->vectors, row, way->weights),
-                   1e-6);
+                   plain_score(from, own, &gallery->vectors, row, way), 1e-6);
         if (n_hits) {
             assert_true(scores[n_hits - 1] >= scores[n_hits]);
             assert_true(scores[n_hits - 1] > scores[n_hits] ||
@@ -124,9 +126,8 @@ static void check_ranking(const struct gallery *gallery,
         assert_false(out && is_hit[row]);
         if (!out && !is_hit[row]) {
             assert_int_equal(n_hits, K);
-            assert_true(
-                plain_score(from, own, &gallery->vectors, row, way->weights) <=
-                (double)scores[K - 1] + 1e-6);
+            assert_true(plain_score(from, own, &gallery->vectors, row, way) <=
+                        (double)scores[K - 1] + 1e-6);
         }
     }
 }
@@ -138,8 +139,10 @@ static void neighbours_are_those_of_a_plain_search(void **state)
     struct sosie_pool *pool = pool_make();
     struct sosie_way ways[] = {
         {.weights = {1, 0.55F, 0}, .exclude = {gallery->groups, NULL}},
-        {.weights = {0, 1, 0}},
-        {.weights = {2, 1, 3}, .exclude = {gallery->groups, gallery->twins}}};
+        {.weights = {0, 1, 0}, .degrees = {0, 1, 0}},
+        {.weights = {2, 1, 3},
+         .degrees = {4, 1, 2},
+         .exclude = {gallery->groups, gallery->twins}}};
     enum { N_QUERIES = 150 };
     struct sosie_ranking rankings[3];
     struct sosie_error err;

@@ -232,9 +232,10 @@ static void a_model_says_what_it_is(void **state)
 
 /* ---- aspects ------------------------------------------------------------- */
 
-/* The model of 4 dimensions with aspects and weights, either of which may be
- * NULL. */
+/* The model of 4 dimensions with aspects, weights and degrees, each of which
+ * may be NULL. */
 static enum sosie_status open_aspects(const char *aspects, const char *weights,
+                                      const char *degrees,
                                       struct sosie_model **model,
                                       struct sosie_error *err)
 {
@@ -243,12 +244,14 @@ static enum sosie_status open_aspects(const char *aspects, const char *weights,
     size_t size;
     unsigned char *bytes =
         golden_bytes(golden_path("", "photo", ".onnx"), &size);
-    bytes = realloc(bytes, size + 2 * METADATA_ROOM);
+    bytes = realloc(bytes, size + 3 * METADATA_ROOM);
     assert_non_null(bytes);
     if (aspects)
         size = metadata_add(bytes, size, "embedding.aspects", aspects);
     if (weights)
         size = metadata_add(bytes, size, "embedding.weights", weights);
+    if (degrees)
+        size = metadata_add(bytes, size, "embedding.degrees", degrees);
     options.backend = SOSIE_BACKEND_PLAIN;
     st = sosie_model_open_bytes(bytes, size, &options, model, err);
     free(bytes);
@@ -261,24 +264,27 @@ static void an_embedding_may_be_made_of_aspects(void **state)
     const struct sosie_model_info *info;
     struct sosie_error err;
     (void)state;
-    check_ok(open_aspects(NULL, NULL, &model, &err), &err);
+    check_ok(open_aspects(NULL, NULL, NULL, &model, &err), &err);
     assert_int_equal(sosie_model_info(model)->n_aspects, 0);
     sosie_model_close(model);
 
-    check_ok(
-        open_aspects("shape=3,colour=1", "colour=0.55,shape=2", &model, &err),
-        &err);
+    check_ok(open_aspects("shape=3,colour=1", "colour=0.55,shape=2", "shape=16",
+                          &model, &err),
+             &err);
     info = sosie_model_info(model);
     assert_int_equal(info->n_aspects, 2);
     assert_string_equal(info->aspects[0].name, "shape");
     assert_int_equal(info->aspects[0].dim, 3);
     assert_true(info->aspects[0].weight == 2);
+    assert_int_equal(info->aspects[0].degree, 16);
     assert_string_equal(info->aspects[1].name, "colour");
     assert_int_equal(info->aspects[1].dim, 1);
     assert_true(info->aspects[1].weight == 0.55);
+    assert_int_equal(info->aspects[1].degree, 1);
     sosie_model_close(model);
 
-    check_ok(open_aspects("a=1,b_2=1,c-3=1,D=1", NULL, &model, &err), &err);
+    check_ok(open_aspects("a=1,b_2=1,c-3=1,D=1", NULL, NULL, &model, &err),
+             &err);
     info = sosie_model_info(model);
     assert_int_equal(info->n_aspects, 4);
     for (size_t i = 0; i < 4; i++)
@@ -322,9 +328,32 @@ static void aspects_that_make_no_sense_are_refused(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct sosie_model *model = NULL;
         struct sosie_error err;
-        check_fails(
-            open_aspects(cases[i].aspects, cases[i].weights, &model, &err),
-            SOSIE_BAD_INPUT, &err, cases[i].words);
+        check_fails(open_aspects(cases[i].aspects, cases[i].weights, NULL,
+                                 &model, &err),
+                    SOSIE_BAD_INPUT, &err, cases[i].words);
+        assert_null(model);
+    }
+}
+
+static void degrees_that_make_no_sense_are_refused(void **state)
+{
+    static const struct {
+        const char *aspects, *degrees, *words;
+    } cases[] = {
+        {NULL, "shape=4", "'embedding.degrees' is there without"},
+        {"shape=3,colour=1", "shape=0", "whole numbers from 1 to 16"},
+        {"shape=3,colour=1", "shape=17", "whole numbers from 1 to 16"},
+        {"shape=3,colour=1", "shape=1.5", "whole numbers from 1 to 16"},
+        {"shape=3,colour=1", "", "whole numbers from 1 to 16"},
+        {"shape=3,colour=1", "taste=2", "names 'taste'"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct sosie_model *model = NULL;
+        struct sosie_error err;
+        check_fails(open_aspects(cases[i].aspects, NULL, cases[i].degrees,
+                                 &model, &err),
+                    SOSIE_BAD_INPUT, &err, cases[i].words);
         assert_null(model);
     }
 }
@@ -730,6 +759,7 @@ int main(void)
         cmocka_unit_test(a_model_says_what_it_is),
         cmocka_unit_test(an_embedding_may_be_made_of_aspects),
         cmocka_unit_test(aspects_that_make_no_sense_are_refused),
+        cmocka_unit_test(degrees_that_make_no_sense_are_refused),
         cmocka_unit_test(logits_may_have_a_temperature),
         cmocka_unit_test(bad_files_are_refused_by_name_and_reason),
         cmocka_unit_test(what_is_no_onnx_file_is_refused),
