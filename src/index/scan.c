@@ -84,25 +84,48 @@ struct scorer {
     float weights[SOSIE_ASPECTS_MAX]; /* in parts of 1 */
 };
 
+/* Adds what aspect j counts for to the scores of n rows: sosie_likeness, in
+ * loops that are done four or more numbers at a time. */
+static void add_likenesses(const struct scorer *scorer, size_t first, size_t n,
+                           const int32_t *dots, size_t j, float *scores)
+{
+    const struct sosie_scan_query *query = scorer->query;
+    size_t n_aspects = scorer->rows->shape.n_aspects;
+    const float *scales = scorer->rows->scales + first * n_aspects + j;
+    float cosines[BLOCK], powers[BLOCK];
+
+    for (size_t i = 0; i < n; i++)
+        powers[i] = cosines[i] = (float)dots[i * n_aspects + j] *
+                                 scales[i * n_aspects] * query->scales[j];
+    if (query->degrees[j] > 1)
+        for (size_t i = 0; i < n; i++)
+            powers[i] = cosines[i] = cosines[i] > 0 ? cosines[i] : 0;
+    for (unsigned d = 1; d < query->degrees[j]; d++)
+        for (size_t i = 0; i < n; i++)
+            powers[i] *= cosines[i];
+    for (size_t i = 0; i < n; i++)
+        scores[i] += scorer->weights[j] * powers[i];
+}
+
 static void score_block(const struct scorer *scorer, size_t first, size_t n,
                         const int32_t *dots, struct sosie_top *top)
 {
     const struct sosie_segment_view *rows = scorer->rows;
-    const struct sosie_scan_query *query = scorer->query;
     size_t n_aspects = rows->shape.n_aspects;
-    const float *scales = rows->scales + first * n_aspects;
+    float scores[BLOCK] = {0};
 
-    for (size_t i = 0; i < n; i++, dots += n_aspects, scales += n_aspects) {
-        struct sosie_neighbour new = {.score = 0};
-        for (size_t j = 0; j < n_aspects; j++) {
-            new.aspects[j] = (float)dots[j] * scales[j] * query->scales[j];
-            new.score += scorer->weights[j] *
-                         sosie_likeness(new.aspects[j], query->degrees[j]);
-        }
+    for (size_t j = 0; j < n_aspects; j++)
+        add_likenesses(scorer, first, n, dots, j, scores);
+    for (size_t i = 0; i < n; i++) {
+        const float *scales = rows->scales + (first + i) * n_aspects;
+        struct sosie_neighbour new = {.score = scores[i]};
         if (top->n == top->k && (!top->k || new.score < top->heap[0].score))
             continue;
         new.number = rows->numbers[first + i];
         new.class_id = rows->classes[first + i];
+        for (size_t j = 0; j < n_aspects; j++)
+            new.aspects[j] = (float)dots[i * n_aspects + j] * scales[j] *
+                             scorer->query->scales[j];
         offer(top, &new);
     }
 }
