@@ -4,6 +4,7 @@
  *   trainer_batch.c   which photos, their views, forward and backward
  *   trainer_losses.c  the losses of a batch and their gradients
  *   trainer_start.c   aspects that start from the data; what a teacher sees
+ *   trainer_whiten.c  a shape from a file, whitened on the photos at hand
  *   trainer_save.c    checkpoints */
 #ifndef SOSIE_TRAIN_TRAINER_PRIVATE_H
 #define SOSIE_TRAIN_TRAINER_PRIVATE_H
@@ -107,6 +108,12 @@ void trainer_batch_release(struct sosie_trainer *t);
  * to tell apart: products, whatever their colour; colours; kinds. */
 SOSIE_MUST_CHECK enum sosie_status trainer_start(struct sosie_trainer *t,
                                                  struct sosie_error *err);
+/* Whitens the shape by its parameters, if they are a file's and there are
+ * photos enough. features: (n, dim). */
+SOSIE_MUST_CHECK enum sosie_status trainer_whiten(struct sosie_trainer *t,
+                                                  const float *features,
+                                                  size_t n,
+                                                  struct sosie_error *err);
 /* Shows all photos to the teacher, if there is one. */
 SOSIE_MUST_CHECK enum sosie_status trainer_ask_teacher(struct sosie_trainer *t,
                                                        struct sosie_error *err);

@@ -220,6 +220,8 @@ enum sosie_status trainer_start(struct sosie_trainer *t,
     for (int a = 0; a < SOSIE_STUDENT_ASPECTS && !st; a++)
         if (t->options.student.dims[a])
             st = start_aspect(t, (enum sosie_student_aspect)a, s, err);
+    if (!st && t->options.student.freeze)
+        st = trainer_whiten(t, s->rows, s->n, err);
     release_sample(s);
     if (!st && t->optimiser.average)
         memcpy(t->optimiser.average, t->params, t->n_floats * sizeof(float));

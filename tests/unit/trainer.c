@@ -872,6 +872,68 @@ static void what_is_frozen_stays(void **state)
     free((void *)(uintptr_t)student->init);
 }
 
+/* The largest of the shape's numbers' correlations, over the photos. */
+static double largest_correlation(struct bytes network, size_t n)
+{
+    size_t dim;
+    float *x = embeddings_of(network, N_PHOTOS, &dim);
+    double largest = 0;
+    for (size_t d = 0; d < n; d++) {
+        double mean = 0;
+        for (size_t i = 0; i < N_PHOTOS; i++)
+            mean += (double)x[i * dim + d] / N_PHOTOS;
+        for (size_t i = 0; i < N_PHOTOS; i++)
+            x[i * dim + d] -= (float)mean;
+    }
+    for (size_t a = 0; a < n; a++)
+        for (size_t b = a + 1; b < n; b++) {
+            double ab = 0, aa = 0, bb = 0;
+            for (size_t i = 0; i < N_PHOTOS; i++) {
+                double va = (double)x[i * dim + a], vb = (double)x[i * dim + b];
+                ab += va * vb;
+                aa += va * va;
+                bb += vb * vb;
+            }
+            largest = fmax(largest, fabs(ab) / sqrt(aa * bb));
+        }
+    free(x);
+    return largest;
+}
+
+/* Where features are frozen and there are photos enough, the shape's numbers
+ * become independent of each other; colour and kind stay. Here 2,048 rows show
+ * the same few photos. */
+static void a_frozen_shape_is_whitened(void **state)
+{
+    struct desk *desk = *state;
+    struct sosie_student_options *student = &desk->options.student;
+    size_t shape = 8;
+    struct bytes before, after;
+    FILE *feed;
+    student->dims[SOSIE_STUDENT_SHAPE] = shape;
+    begin(desk);
+    step(desk, 6);
+    student->init = write_network(desk, "first.onnx");
+    before = network_of(desk);
+    student->arch = NULL;
+    student->freeze = true;
+    feed = begin_feed(desk);
+    for (size_t i = 0; i < 2048; i++)
+        fprintf(feed, "%zu,%zu.webp,%s,%s,train\n", i, i % N_PHOTOS,
+                shapes[shape_of(i)], colours[colour_of(i)]);
+    fclose(feed);
+    open_photos(desk);
+    begin(desk);
+    after = network_of(desk);
+    assert_true(largest_correlation(before, shape) > 0.2);
+    assert_true(largest_correlation(after, shape) < 0.02);
+    check_part(before, after, shape, 4, true);
+    check_part(before, after, shape + 4, 4, true);
+    free(after.at);
+    free(before.at);
+    free((void *)(uintptr_t)student->init);
+}
+
 static void a_file_may_get_another_size(void **state)
 {
     struct desk *desk = *state;
@@ -1202,6 +1264,7 @@ int main(void)
         TEST(a_full_disk_leaves_the_old_checkpoint),
         TEST(aspects_of_a_file_are_taken_up_again),
         TEST(what_is_frozen_stays),
+        TEST(a_frozen_shape_is_whitened),
         TEST(a_file_may_get_another_size),
         TEST(a_quantised_file_becomes_numbers_again),
         TEST(relations_of_a_teacher_are_learned),
