@@ -343,25 +343,33 @@ enum sosie_status sosie_training_pool_forward(struct sosie_trainable_walk *walk,
     const struct sosie_node *node = walk->node;
     struct sosie_spot x = sosie_training_value(walk, node->inputs[0]);
     struct sosie_trainable_value *out = &t->values[node->output];
-    sosie_md dst, kept = NULL;
+    sosie_md src = x.md, dst, kept = NULL;
     dnnl_primitive_desc_t pd = NULL;
     struct sosie_training_args args = {.n = 0};
     struct pool pool;
+    enum sosie_status st;
     dnnl_status_t dnn;
 
     if (!find_pool(walk, &pool))
         return SOSIE_OK;
     *done = true;
-    if ((dnn = sosie_training_tagged_md(walk, &out->shape, sosie_md_type(x.md),
+    if ((!t->values[node->inputs[0]].wants_grad && /* the photo: floats */
+         (dnn = conv_src_md(walk, x.md, &src))) ||
+        (dnn = sosie_training_tagged_md(walk, &out->shape, sosie_md_type(src),
                                         dnnl_format_tag_any, &dst)) ||
         (dnn =
-             sosie_pool_training_pd(t->engine, pool.kind, x.md, dst,
-                                    pool.kernel, &pool.window, t->attr, &pd)) ||
+             sosie_pool_training_pd(t->engine, pool.kind, src, dst, pool.kernel,
+                                    &pool.window, t->attr, &pd)) ||
         (dnn = sosie_pd_md(&t->mds, pd, dnnl_query_dst_md, &out->md)) ||
         (pool.kind == dnnl_pooling_max &&
          (dnn = sosie_pd_md(&t->mds, pd, dnnl_query_workspace_md, &kept)))) {
         dnnl_primitive_desc_destroy(pd);
         return sosie_training_fail(walk, dnn, err);
+    }
+    st = sosie_training_as(walk, x, src, &x, err);
+    if (st) {
+        dnnl_primitive_desc_destroy(pd);
+        return st;
     }
     sosie_training_put(&args, DNNL_ARG_SRC, x);
     sosie_training_put(&args, DNNL_ARG_DST,
