@@ -61,7 +61,7 @@ static const char help[] =
     "heads=1,identity=1,colour=0.1,histogram=0.1,teacher=5;\n"
     "                       with --freeze heads=1 alone\n"
     "  --weights LIST       of the aspects in a search that says nothing else\n"
-    "                       (default shape=1,colour=0.24,kind=0.1)\n"
+    "                       (default shape=1,colour=0.15,kind=0.4)\n"
     "  --degrees LIST       powers that their cosines count with (default "
     "shape=4)\n"
     "  --precision P        f32, bf16, or auto, the faster here (default "
@@ -496,12 +496,12 @@ static int read_option(int option, char **argv, struct command *command,
         break;
     case OPT_WEIGHTS:
         if (!read_aspects(optarg, trainer->student.weights))
-            return bad_value("weights", optarg, "shape=1,colour=0.24,...");
+            return bad_value("weights", optarg, "shape=1,colour=0.15,...");
         break;
     case OPT_DEGREES:
         if (!read_degrees(optarg, trainer->student.degrees))
             return bad_value("degrees", optarg,
-                             "shape=4,... with whole numbers from 1 to 16");
+                             "shape=6,... with whole numbers from 1 to 16");
         break;
     case OPT_PRECISION:
         return cli_precision("train", optarg, &trainer->precision) ? 0

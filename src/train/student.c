@@ -510,7 +510,8 @@ static enum sosie_status add_heads(const struct sosie_student_options *options,
                 graph, sosie_student_aspect_name((enum sosie_student_aspect)a),
                 student->features, options->dims[a], &random,
                 &taken->aspects[a], err);
-            if (!st && options->init && a != SOSIE_STUDENT_SHAPE)
+            if (!st && options->init && a != SOSIE_STUDENT_SHAPE &&
+                !options->untaught[a])
                 st = add_perceptron(options, student,
                                     (enum sosie_student_aspect)a, &random,
                                     &taken->aspects[a], err);

@@ -65,9 +65,11 @@ struct sosie_student_options {
     unsigned degrees[SOSIE_STUDENT_ASPECTS]; /* that their cosines count with */
     size_t n_heads;
     struct sosie_student_head heads[SOSIE_DATASET_MAX_COLUMNS];
-    bool freeze;                      /* the features stay as they are */
-    bool anew[SOSIE_STUDENT_ASPECTS]; /* not to be taken from the file */
-    uint64_t seed;                    /* of the weights that no file has */
+    bool freeze;                          /* the features stay as they are */
+    bool anew[SOSIE_STUDENT_ASPECTS];     /* not to be taken from the file */
+    bool untaught[SOSIE_STUDENT_ASPECTS]; /* by any loss: no perceptron, no body
+                                             of colours */
+    uint64_t seed;                        /* of the weights that no file has */
 };
 
 /* A graph whose outputs are the aspects that there are, then each head's

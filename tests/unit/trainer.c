@@ -872,6 +872,26 @@ static void what_is_frozen_stays(void **state)
     free((void *)(uintptr_t)student->init);
 }
 
+/* A body of colours is there only where a loss speaks of colours. */
+static void what_nothing_teaches_costs_nothing(void **state)
+{
+    struct desk *desk = *state;
+    struct sosie_loss_weights *weights = &desk->options.weights;
+    size_t n;
+    begin(desk);
+    desk->options.student.init = write_network(desk, "first.onnx");
+    desk->options.student.arch = NULL;
+    desk->options.student.anew[SOSIE_STUDENT_COLOUR] = true;
+    weights->heads = weights->colour = weights->teacher = 0;
+    begin(desk);
+    n = sosie_trainer_n_parameters(desk->trainer);
+    weights->histogram = 0;
+    begin(desk);
+    assert_true(sosie_trainer_n_parameters(desk->trainer) + 100000 < n);
+    step(desk, 1);
+    free((void *)(uintptr_t)desk->options.student.init);
+}
+
 /* The largest of the shape's numbers' correlations, over the photos. */
 static double largest_correlation(struct bytes network, size_t n)
 {
@@ -1264,6 +1284,7 @@ int main(void)
         TEST(a_full_disk_leaves_the_old_checkpoint),
         TEST(aspects_of_a_file_are_taken_up_again),
         TEST(what_is_frozen_stays),
+        TEST(what_nothing_teaches_costs_nothing),
         TEST(a_frozen_shape_is_whitened),
         TEST(a_file_may_get_another_size),
         TEST(a_quantised_file_becomes_numbers_again),
