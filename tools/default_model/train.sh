@@ -11,7 +11,9 @@
 # First the features learn what tells one product from another, kinds and colours
 # having little weight, since what is read from features that are not made for
 # products would change them for the worse. Then all of it is learned with full
-# weight, and last kinds and colours alone, from features that stay.
+# weight, from batches of any kind, as heads need them; then mostly products again, from
+# batches of like ones, as these need them; last kinds and colours alone, from features
+# that stay, with a shape that is whitened.
 # models/README.md has the figures, and how the network at hand was made.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -34,7 +36,9 @@ train features --init "$init" --size 192 --epochs 1.1 --rate 5e-5 \
   --losses heads=0.05,identity=1,colour=0.05,histogram=0.25,teacher=0
 train whole --init "$folder/features.onnx" --epochs 3.5 \
   --losses heads=0.7,identity=1,colour=0.1,histogram=0.1,teacher=0
-train sosie-f32 --init "$folder/whole.onnx" --freeze --epochs 1.5 --batch 64 \
+train apart --init "$folder/whole.onnx" --epochs 1 \
+  --losses heads=0.4,identity=1,colour=0.1,histogram=0.1,teacher=0
+train sosie-f32 --init "$folder/apart.onnx" --freeze --epochs 1.5 --batch 64 \
   --report "$folder/training.html"
 build/sosie model quantize "$folder/sosie-f32.onnx" "$folder/all.csv" \
   --images / -o "$folder/sosie.onnx"
