@@ -86,6 +86,8 @@ static inline enum sosie_status catalog_open(const char *catalog, bool write,
     options.mode = write ? SOSIE_WRITE : SOSIE_READ;
     options.model = write ? photos_model() : NULL;
     options.n_workers = 2;
+    if (write) /* what `auto` takes is another matter on another machine */
+        options.precision = SOSIE_PRECISION_F32;
     return sosie_engine_open(catalog, &options, engine, err);
 }
 

@@ -164,9 +164,12 @@ static void print_notes(const struct sosie_evaluations *found)
     bool any_votes = false;
     printf("\ndefault:");
     for (size_t j = 0; j < first->n_aspects; j++)
-        if (first->weights[j] > 0)
-            printf("%s %s^%u %g", j ? "," : "", first->aspects[j],
-                   first->degrees[j], first->weights[j]);
+        if (first->weights[j] > 0) {
+            printf("%s %s", j ? "," : "", first->aspects[j]);
+            if (first->degrees[j] > 1)
+                printf("^%u", first->degrees[j]);
+            printf(" %g", first->weights[j]);
+        }
     puts(found->n > 1 ? " (of the first model)" : "");
     for (size_t k = 0; k < found->n_kinds; k++)
         if (found->kinds[k].what == SOSIE_KIND_RECALL_1)

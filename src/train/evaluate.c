@@ -380,6 +380,8 @@ static enum sosie_status choose_ways(struct turn *turn, struct sosie_error *err)
     found->n_aspects = n_aspects;
     found->ways[0].name = "default";
     turn->ways[0].exclude[0] = run->groups;
+    sosie_way_weigh(&turn->ways[0], embeddings->weights, embeddings->degrees,
+                    n_aspects);
     found->n_ways = 1;
     for (size_t j = 0; j < n_aspects; j++) {
         found->aspects[j] =
@@ -389,8 +391,6 @@ static enum sosie_status choose_ways(struct turn *turn, struct sosie_error *err)
         found->dims[j] = embeddings->vectors.shape.dims[j];
         found->weights[j] = embeddings->weights[j];
         found->degrees[j] = embeddings->degrees[j];
-        turn->ways[0].weights[j] = (float)embeddings->weights[j];
-        turn->ways[0].degrees[j] = embeddings->degrees[j];
         if (n_aspects < 2)
             break;
         turn->ways[found->n_ways].weights[j] = 1;

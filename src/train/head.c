@@ -261,10 +261,8 @@ static enum sosie_status measure_votes(struct fitting *f,
     int32_t *excluded = calloc(rows->n, sizeof(*excluded));
     struct sosie_way way = {.exclude = {excluded}};
     enum sosie_status st = labels && excluded ? SOSIE_OK : no_memory(f, err);
-    for (size_t j = 0; j < rows->shape.n_aspects; j++) {
-        way.weights[j] = (float)f->photos.weights[j];
-        way.degrees[j] = f->photos.degrees[j];
-    }
+    sosie_way_weigh(&way, f->photos.weights, f->photos.degrees,
+                    rows->shape.n_aspects);
     if (!st) {
         label_rows(f, labels, excluded);
         st = sosie_neighbours_find(&gallery, f->order + f->n_train,

@@ -31,6 +31,18 @@ struct job {
     size_t first;
 };
 
+void sosie_way_weigh(struct sosie_way *way, const double *weights,
+                     const unsigned *degrees, size_t n)
+{
+    double sum = 0;
+    for (size_t j = 0; j < n; j++)
+        sum += weights[j];
+    for (size_t j = 0; j < n; j++) {
+        way->weights[j] = (float)(weights[j] / sum);
+        way->degrees[j] = degrees[j];
+    }
+}
+
 bool sosie_way_excludes(const struct sosie_way *way, uint32_t query,
                         uint32_t row)
 {

@@ -33,6 +33,11 @@ struct sosie_ranking {
     float *scores;           /* (n, k) */
 };
 
+/* Sets the weights, in parts of 1, and the degrees of n aspects: as a catalog's
+ * search would have them, to the last bit. */
+void sosie_way_weigh(struct sosie_way *way, const double *weights,
+                     const unsigned *degrees, size_t n);
+
 /* Whether this way leaves the row out for a query that is of row `query`. */
 bool sosie_way_excludes(const struct sosie_way *way, uint32_t query,
                         uint32_t row);

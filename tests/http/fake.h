@@ -139,7 +139,7 @@ static enum sosie_status fake_stats(struct sosie_engine *engine,
         .n_photos = 9,
         .classes_by = "votes",
         .n_aspects = 2,
-        .aspects = {{"shape", 256, 1}, {"colour", 64, 0.5}}};
+        .aspects = {{"shape", 256, 1, 6}, {"colour", 64, 0.5, 1}}};
     return SOSIE_OK;
 }
 

@@ -563,8 +563,10 @@ static void stats_say_what_hits_are_scored_by(void **state)
     assert_string_equal(
         t.text, "{\"items\":7,\"photos\":9,\"classes\":0,\"classes_by\":"
                 "\"votes\",\"precision\":\"f32\","
-                "\"aspects\":[{\"name\":\"shape\",\"dim\":256,\"weight\":1.0},"
-                "{\"name\":\"colour\",\"dim\":64,\"weight\":0.5}]}");
+                "\"aspects\":[{\"name\":\"shape\",\"dim\":256,\"weight\":1.0,"
+                "\"degree\":6},"
+                "{\"name\":\"colour\",\"dim\":64,\"weight\":0.5,"
+                "\"degree\":1}]}");
 }
 
 static void other_sites_may_call_only_if_it_was_configured(void **state)
