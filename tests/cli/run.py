@@ -428,7 +428,8 @@ def a_network_is_trained_on_class_folders():
 def ctrl_c_leaves_a_checkpoint_to_go_on_from():
     with shop(12) as s:
         model = s.folder / "mine.onnx"
-        arguments = ("train", s.photos, "-o", model, *SMALL, "--epochs", 8, "--json")
+        arguments = ("train", s.photos, "-o", model, *SMALL, "--epochs", 8, "--json",
+                     "--precision", "f32")  # auto may choose anew at each start
         says(s.run(*arguments, "--resume", code=1), "no checkpoint to resume from")
         process = subprocess.Popen([s.sosie, *map(str, arguments)], bufsize=0,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
