@@ -16,12 +16,12 @@
  *                            features, of which a catalog makes its aspects
  *   embedding.weights        "shape=1,colour=0.55": how much each counts
  *                            (default 1 each)
- *   embedding.degrees        "shape=4": the power that an aspect's cosine
- * counts with, 1 to 16 (default 1 each): of high degree, what is very like
- * counts for much more than what is somewhat like Its first input is the photo
- * (N, 3, H, W). The output named `embedding` (else the first output of rank 2)
- * is the embedding; the output named `logits`, if there is one, gives the
- * classes.
+ *   embedding.degrees        "shape=4": the power that each one's cosine counts
+ *                            with, 1 to 16 (default 1 each)
+ *
+ * Its first input is the photo (N, 3, H, W). The output named `embedding` (else
+ * the first output of rank 2) is the embedding; the output named `logits`, if
+ * there is one, gives the classes.
  *
  * Threads: a model is immutable and shared by many; a run (the buffers of one
  * worker) is unshared. */
